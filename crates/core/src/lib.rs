@@ -1,0 +1,25 @@
+//! What exists in Filemill and what may happen to it.
+//!
+//! Types, the job life cycle, rule matching, back-off and the ports that adapters implement. Everything here is pure:
+//! no IO, no tokio, no clock and no chance of its own. Whoever needs the time or a random number passes it in.
+
+pub mod checksum;
+pub mod chunks;
+pub mod duration;
+pub mod etag;
+pub mod event;
+pub mod file;
+pub mod ids;
+pub mod job;
+pub mod key_template;
+pub mod lifecycle;
+pub mod limits;
+pub mod matching;
+pub mod object;
+pub mod ports;
+pub mod retry;
+pub mod rule;
+pub mod size;
+pub mod task;
+pub mod time;
+pub mod upload;

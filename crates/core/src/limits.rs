@@ -1,0 +1,129 @@
+//! Every limit of the product, in one place, each with its reason.
+//!
+//! Lists, bodies, keys, metadata, retries, leases: nothing in Filemill grows without one of these.
+
+use std::time::Duration;
+
+pub const KIB: u64 = 1024;
+pub const MIB: u64 = 1024 * KIB;
+pub const GIB: u64 = 1024 * MIB;
+pub const TIB: u64 = 1024 * GIB;
+
+/// S3: a key is at most 1,024 bytes of UTF-8.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// S3: user metadata, names and values together.
+pub const METADATA_BYTES_MAX: usize = 2 * 1024;
+/// S3: tags per object, characters of a tag's key and of its value.
+pub const TAGS_MAX: usize = 10;
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// S3: bucket names are DNS labels of 3 to 63 characters.
+pub const BUCKET_NAME_BYTES_MIN: usize = 3;
+pub const BUCKET_NAME_BYTES_MAX: usize = 63;
+/// Guards the bucket list, which is answered in one piece.
+pub const BUCKETS_MAX: usize = 1000;
+
+/// S3: one PUT, and one part.
+pub const SINGLE_PUT_BYTES_MAX: u64 = 5 * GIB;
+/// S3: an object made of parts.
+pub const OBJECT_BYTES_MAX: u64 = 5 * TIB;
+/// S3: every part but the last.
+pub const PART_BYTES_MIN: u64 = 5 * MIB;
+/// S3: part numbers run from 1 to this.
+pub const PARTS_MAX: u32 = 10_000;
+/// S3: keys in one DeleteObjects, and entries of one listing.
+pub const DELETE_OBJECTS_MAX: usize = 1000;
+pub const LIST_OBJECTS_MAX: u32 = 1000;
+/// S3: a presigned URL lives at most seven days.
+pub const PRESIGN_MAX: Duration = Duration::from_secs(604_800);
+/// S3: a signed request may be this far from the server's clock.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// Browser form uploads are small files; larger ones use PUT or multipart. The form is held in memory while its
+/// policy is checked.
+pub const POST_FORM_BYTES_MAX: u64 = 32 * MIB;
+/// An XML request body (CompleteMultipartUpload with 10,000 parts and checksums is about 2 MiB).
+pub const XML_BYTES_MAX: u64 = 4 * MIB;
+
+/// Upload links are used at once; a slow line still finishes because expiry is checked when a request starts.
+pub const UPLOAD_LINK_TTL: Duration = Duration::from_secs(15 * 60);
+/// Download links are made when asked for and often pasted into a message.
+pub const DOWNLOAD_LINK_TTL: Duration = Duration::from_secs(60 * 60);
+/// An upload that brought no object this long after its link ended is expired.
+pub const UPLOAD_GRACE: Duration = Duration::from_secs(10 * 60);
+/// Part links handed out in one answer; further ones by asking again would need listing, so it is S3's own maximum.
+pub const PART_LINKS_MAX: u32 = PARTS_MAX;
+/// A multipart upload that nobody finished.
+pub const MULTIPART_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// A JSON request body of the REST door.
+pub const JSON_BODY_BYTES_MAX: usize = MIB as usize;
+/// REST lists: default and largest page.
+pub const PAGE_DEFAULT: u32 = 50;
+pub const PAGE_MAX: u32 = 1000;
+/// A REST request is answered within this (the live feed and downloads stream longer).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a client to send its request head, and between two pieces of a body: slow loris ends here.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// After the idle grace a body must have averaged this many bytes a second.
+pub const BODY_RATE_MIN: u64 = 1024;
+/// Connections of one door at a time; descriptors stay free for files.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// DynamoDB: items in one transaction. Every adapter refuses more, so that what runs on one runs on all.
+pub const CHANGES_MAX: usize = 100;
+/// Announcements read and ingested in one go.
+pub const INGEST_BATCH: u32 = 64;
+/// Rules that may start from one object; a fan-out bomb ends here.
+pub const RULES_PER_OBJECT_MAX: usize = 32;
+/// Objects written by jobs may start further jobs at most this deep, whatever a rule says.
+pub const GENERATIONS_MAX: u32 = 5;
+
+/// Chunks are at least this large: below it, per-chunk cost (a lease, a file, a commit) shows.
+pub const CHUNK_BYTES_MIN: u64 = 8 * MIB;
+/// Chunk tasks of one job that exist at the same time. The rest is planned as these finish, so a job of 10,000 chunks
+/// costs 64 rows, and one commit never nears [`CHANGES_MAX`].
+pub const CHUNK_WINDOW: u32 = 64;
+/// Live progress of one job: at most four messages a second.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A lease is short, so that a lost worker's task is running again within 40 s (lease + sweep + claim).
+pub const LEASE: Duration = Duration::from_secs(30);
+/// A worker renews its lease three times before it would end.
+pub const LEASE_RENEWALS: u32 = 3;
+/// A task that moved no byte for this long is given up by its own worker.
+pub const NO_PROGRESS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The longest that one task may run, whatever its progress.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+/// Default attempts of a task, and the largest that a rule may ask for.
+pub const ATTEMPTS_DEFAULT: u32 = 5;
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Back-off never waits longer than this.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A commit that lost its race is decided anew this often before the task is given back.
+pub const DECISIONS_MAX: u32 = 16;
+/// SIGTERM: running tasks get this long to finish before they are given back.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// How often the sweeper looks, and how much it takes at a time.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+pub const SWEEP_BATCH: u32 = 100;
+/// Live events kept for `Last-Event-ID`: enough for a day of 1 job a second.
+pub const EVENTS_KEPT: u64 = 100_000;
+/// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.
+pub const LISTENER_BACKLOG: usize = 1024;
+/// Live listeners of one process.
+pub const LISTENERS_MAX: usize = 10_000;
+
+/// Job metadata and options given with an upload, as JSON text.
+pub const JOB_METADATA_BYTES_MAX: usize = 16 * 1024;
+pub const JOB_OPTIONS_BYTES_MAX: usize = 256 * 1024;
+/// A failure's detail, kept for the uploader; the rest is in the log.
+pub const FAILURE_DETAIL_CHARS_MAX: usize = 2000;
+/// Objects up to this size live in the state file (one sync for object, announcement and row); measured on SQLite,
+/// larger values cost more there than a file.
+pub const INLINE_BYTES_MAX: u64 = 64 * KIB;
+/// Bytes read, transformed and written at a time: fits a core's L2 cache together with its output.
+pub const IO_BLOCK_BYTES: usize = 256 * 1024;
+/// Text that `lines.prefix` may put before each line.
+pub const PREFIX_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,212 @@
+//! The truth about files, uploads, jobs and tasks.
+//!
+//! Clauses:
+//! * S1 a change set is applied whole or not at all.
+//! * S2 every condition is checked against the state before the set; one that fails refuses the set with `Conflict`.
+//! * S3 a set of more than [`CHANGES_MAX`](crate::limits::CHANGES_MAX) changes is `Invalid`.
+//! * S4 a reply that was lost says nothing: the set may have been applied. Callers load again and decide again.
+//! * S5 a reader sees a committed set whole.
+//! * S6 events are numbered in commit order.
+//! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
+
+use super::{BoxError, Durability, PartRef, Staged};
+use crate::event::{LiveEvent, NewEvent};
+use crate::file::File;
+use crate::ids::{FileId, JobId, UploadId};
+use crate::job::{Job, JobStatus};
+use crate::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
+use crate::rule::RuleId;
+use crate::task::{ChunkRecord, FencingToken, Task, TaskId};
+use crate::time::Timestamp;
+use crate::upload::Upload;
+use async_trait::async_trait;
+
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// One bounded, conditional, atomic change set.
+    async fn commit(&self, changes: ChangeSet, durability: Durability) -> Result<Committed, StateError>;
+
+    /// Does `commit` take [`Change::Publish`]? True where state and bytes share a disk.
+    fn publishes(&self) -> bool;
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StateError>;
+    /// Newest first.
+    async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, StateError>;
+    /// Jobs of this object that are not terminal, whatever their version (at most one page).
+    async fn open_jobs_of(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Job>, StateError>;
+    async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError>;
+    async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError>;
+    /// All recorded chunks of a run, by index.
+    async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError>;
+    /// Removed ones too (`removed_at` is set).
+    async fn file(&self, id: &FileId) -> Result<Option<File>, StateError>;
+    /// By bucket and key; without the removed ones.
+    async fn files(&self, query: &FileQuery) -> Result<Page<File>, StateError>;
+    async fn upload(&self, id: &UploadId) -> Result<Option<Upload>, StateError>;
+    /// The newest upload for this bucket and key that is not received, if any (an expired one counts: its object
+    /// came late but it came).
+    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError>;
+    /// Pending uploads whose link ended before `before`.
+    async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError>;
+    /// Open jobs that have no task at all: there should be none; the sweeper makes one.
+    async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError>;
+    /// Deletes what ended jobs left: tasks, chunk records; events beyond the newest `events_kept`. Answers how many.
+    async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError>;
+
+    /// Stored events with a higher number, in order.
+    async fn events_after(&self, seq: u64, limit: u32) -> Result<Vec<LiveEvent>, StateError>;
+    /// The highest number given out, 0 before the first.
+    async fn last_event(&self) -> Result<u64, StateError>;
+    /// Counts for metrics and health.
+    async fn counts(&self) -> Result<StateCounts, StateError>;
+}
+
+#[derive(Debug, Default)]
+pub struct ChangeSet {
+    pub changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+pub enum Change {
+    /// Insert, or replace one with a lower sequencer. An equal or higher one there: `Conflict`.
+    PutFile(File),
+    /// Insert. One there: `Conflict`.
+    InsertUpload(Upload),
+    /// Replace whatever is there.
+    UpdateUpload(Upload),
+    /// Insert. One there: `Conflict`.
+    InsertJob(Box<Job>),
+    /// Replace the job whose stored `rev` is one below the given one; otherwise `Conflict`.
+    UpdateJob(Box<Job>),
+    /// Insert, ready at its `ready_at`. One with the same identity there: `Conflict`.
+    InsertTask(Task),
+    /// The lease must still be this one, and running; otherwise `Conflict`. Writes nothing.
+    HoldTask(TaskId, FencingToken),
+    /// End the lease and make the task ready at its `ready_at`, with its `attempts` and `last_error`. Not held with
+    /// this token: `Conflict`.
+    ReturnTask(Task, FencingToken),
+    /// Remove the task. Not held with this token: `Conflict`.
+    EndTask(TaskId, FencingToken),
+    /// Insert. One there: `Conflict`, so a chunk counts once.
+    InsertChunk(ChunkRecord),
+    /// Append to the live feed.
+    Emit(NewEvent),
+    /// Make the result visible (see S7). An overwritten object is replaced, as by PUT.
+    Publish(Publication),
+}
+
+/// A result about to become an object.
+#[derive(Debug)]
+pub struct Publication {
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    pub attributes: Attributes,
+    pub source: PublicationSource,
+}
+
+#[derive(Debug)]
+pub enum PublicationSource {
+    Staged(Staged),
+    /// The parts of a multipart upload that become the object, in order, without a copy. May be empty: an empty object.
+    Multipart {
+        id: String,
+        parts: Vec<PartRef>,
+    },
+}
+
+/// What a commit made.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// The object of the set's `Publish`.
+    pub published: Option<ObjectInfo>,
+    /// The number of the set's last event.
+    pub last_event: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A condition did not hold. Load again and decide again.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// The set itself is wrong: a bug of ours.
+    #[error("invalid change set: {0}")]
+    Invalid(String),
+    /// Try again later. The set may have been applied (S4).
+    #[error("the state store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// What is stored cannot be read.
+    #[error("the state store is corrupt: {0}")]
+    Corrupt(String),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct JobQuery {
+    pub status: Option<JobStatus>,
+    pub rule: Option<RuleId>,
+    pub bucket: Option<BucketName>,
+    /// With a trailing `*`: a prefix.
+    pub key: Option<String>,
+    pub upload: Option<UploadId>,
+    pub after: Option<JobId>,
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct FileQuery {
+    pub bucket: Option<BucketName>,
+    pub prefix: Option<String>,
+    pub after: Option<(BucketName, ObjectKey)>,
+    pub limit: u32,
+}
+
+/// `more` is true if the query has further items behind the last.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub more: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StateCounts {
+    pub jobs_queued: u64,
+    pub jobs_running: u64,
+    pub tasks_ready: u64,
+    pub tasks_leased: u64,
+    /// When the oldest ready task became ready.
+    pub oldest_ready_at: Option<Timestamp>,
+}
+
+impl ChangeSet {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn with(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    pub fn push(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Ready tasks that the set makes, for [`TaskQueue::push`](super::TaskQueue::push).
+    pub fn tasks_made_ready(&self) -> Vec<TaskId> {
+        self.changes
+            .iter()
+            .filter_map(|c| match c {
+                Change::InsertTask(t) | Change::ReturnTask(t, _) => Some(t.id.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Is `given` newer than what is stored? The rule of `PutFile`.
+pub fn is_newer(given: &Sequencer, stored: Option<&Sequencer>) -> bool {
+    stored.is_none_or(|s| given > s)
+}

@@ -1,0 +1,67 @@
+//! Which task to work on next. The state store holds the truth; the queue only rings the bell.
+//!
+//! Clauses:
+//! * Q1 a ready task is leased to one worker at a time; each lease has a higher fencing token than the one before.
+//! * Q2 attempts rise at the claim.
+//! * Q3 a lease that was neither extended nor ended is over at `until`; the task can be leased again.
+//! * Q4 `extend` of a lease that is over or was taken by another answers `LeaseLost`.
+//! * Q5 a released task is ready at once and the claim does not count.
+//! * Q6 lower ranks first; one lease in four goes by age, so that nothing waits for ever.
+//! * Q7 at least once and in no order: callers stand any duplicate.
+
+use super::{BoxError, StateError};
+use crate::job::Job;
+use crate::rule::QueueName;
+use crate::task::{FencingToken, Task, TaskId};
+use crate::time::Timestamp;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[async_trait]
+pub trait TaskQueue: Send + Sync {
+    /// Rings for tasks that a commit made ready. Does nothing where `lease` reads the task rows.
+    async fn push(&self, tasks: &[TaskId]) -> Result<(), StateError>;
+
+    /// Up to `wanted.max` ready tasks; none if none is ready. Does not wait.
+    async fn lease(&self, wanted: LeaseRequest) -> Result<Vec<Lease>, StateError>;
+
+    /// Moves the lease's end to `duration` from now. The answer is the new end.
+    async fn extend(&self, lease: &Lease, duration: Duration) -> Result<Timestamp, LeaseError>;
+
+    /// The task was ended by a commit; drop what the queue still holds of it.
+    async fn ack(&self, lease: &Lease) -> Result<(), StateError>;
+
+    /// Gives a task back unworked.
+    async fn release(&self, lease: &Lease) -> Result<(), StateError>;
+
+    /// Returns when a task may be ready, at once if one may be ready already. Wakes may be spurious; a missed one is
+    /// made good by the sweeper's clock.
+    async fn ready(&self);
+}
+
+#[derive(Clone, Debug)]
+pub struct LeaseRequest {
+    pub worker: String,
+    pub max: u32,
+    pub duration: Duration,
+    /// Most tasks of a queue that may run at a time; queues not named are not limited.
+    pub max_running: BTreeMap<QueueName, u32>,
+}
+
+/// A claimed task. `job` is there if the queue read it in the same step.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub task: Task,
+    pub token: FencingToken,
+    pub until: Timestamp,
+    pub job: Option<Box<Job>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    #[error("the lease is over")]
+    LeaseLost,
+    #[error("the queue is unavailable")]
+    Unavailable(#[source] BoxError),
+}

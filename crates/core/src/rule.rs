@@ -1,0 +1,214 @@
+//! Rules: which objects start which processor, with which options, output, queue and retry.
+
+use crate::key_template::KeyTemplate;
+use crate::limits;
+use crate::matching::{Pattern, Subject};
+use crate::object::{BucketName, Origin};
+use crate::retry::RetryPolicy;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::fmt;
+use std::sync::Arc;
+
+/// 1 to 64 of `a-z A-Z 0-9 . _ -`: rule ids and queue names.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Name(Arc<str>);
+
+pub type RuleId = Name;
+pub type QueueName = Name;
+
+impl Name {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Name(text.into()));
+        }
+        Err(format!("{text:?} is not a name: use 1 to 64 letters, digits, dots, hyphens and underscores"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+/// One `[[rules]]` entry of the config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub id: RuleId,
+    /// The bucket whose objects start this rule.
+    pub from: BucketName,
+    #[serde(rename = "match", default)]
+    pub pattern: Pattern,
+    pub process: Process,
+    pub output: Output,
+    #[serde(default = "default_queue")]
+    pub queue: QueueName,
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// Objects written by jobs start this rule only below this depth; 1 means uploads only.
+    #[serde(default = "one")]
+    pub max_generation: u32,
+    #[serde(default)]
+    pub delete_source: bool,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// A processor and its options: `process = { kind = "lines.prefix", text = "Hello! " }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    pub kind: String,
+    #[serde(flatten)]
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    pub bucket: BucketName,
+    #[serde(default = "same_key")]
+    pub key: KeyTemplate,
+}
+
+fn default_queue() -> QueueName {
+    Name("default".into())
+}
+
+fn same_key() -> KeyTemplate {
+    KeyTemplate::parse("{key}").expect("a placeholder alone is a template")
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Rule {
+    /// Does an object in `bucket` start this rule by itself?
+    pub fn takes(&self, bucket: &BucketName, subject: Subject<'_>, origin: Option<&Origin>) -> bool {
+        let generation = origin.map_or(0, |o| o.generation);
+        self.enabled
+            && *bucket == self.from
+            && generation < self.max_generation.min(limits::GENERATIONS_MAX)
+            && self.pattern.matches(subject)
+    }
+}
+
+/// The rules of a service, checked as a set.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+}
+
+impl RuleSet {
+    pub fn new(rules: Vec<Rule>) -> Result<Self, String> {
+        let mut seen = std::collections::BTreeSet::new();
+        for rule in &rules {
+            if !seen.insert(rule.id.clone()) {
+                return Err(format!("rule {:?} is given twice", rule.id.as_str()));
+            }
+            rule.retry.check().map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
+            if rule.max_generation == 0 || rule.max_generation > limits::GENERATIONS_MAX {
+                return Err(format!(
+                    "rule {:?}: max_generation is {}; use 1 to {}",
+                    rule.id.as_str(),
+                    rule.max_generation,
+                    limits::GENERATIONS_MAX
+                ));
+            }
+        }
+        Ok(RuleSet { rules: rules.into_iter().map(Arc::new).collect() })
+    }
+
+    pub fn all(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    pub fn get(&self, id: &RuleId) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|r| r.id == *id)
+    }
+
+    pub fn starting_from<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        subject: Subject<'a>,
+        origin: Option<&'a Origin>,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> {
+        self.rules.iter().filter(move |r| r.takes(bucket, subject, origin)).take(limits::RULES_PER_OBJECT_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+    use crate::time::Timestamp;
+
+    fn rule() -> Rule {
+        serde_json::from_value(serde_json::json!({
+            "id": "hello", "from": "uploads", "match": {"key": [{"prefix": "hello/"}]},
+            "process": {"kind": "lines.prefix", "text": "Hello! "}, "output": {"bucket": "results"},
+        }))
+        .expect("rule")
+    }
+
+    fn takes(rule: &Rule, bucket: &str, key: &str, generation: Option<u32>) -> bool {
+        let job = JobId::of("b", "k", "1", "r", Timestamp::ZERO);
+        let origin = generation.map(|generation| Origin { job, generation });
+        let subject = Subject { key, size: 1, content_type: None };
+        rule.takes(&BucketName::parse(bucket).expect(bucket), subject, origin.as_ref())
+    }
+
+    #[test]
+    fn a_rule_takes_uploads_of_its_bucket_that_match() {
+        let rule = rule();
+        assert!(takes(&rule, "uploads", "hello/a", None));
+        assert!(!takes(&rule, "uploads", "other/a", None));
+        assert!(!takes(&rule, "results", "hello/a", None));
+    }
+
+    #[test]
+    fn what_a_job_wrote_starts_no_rule_unless_told() {
+        let mut rule = rule();
+        assert!(!takes(&rule, "uploads", "hello/a", Some(1)));
+        rule.max_generation = 2;
+        assert!(takes(&rule, "uploads", "hello/a", Some(1)));
+        assert!(!takes(&rule, "uploads", "hello/a", Some(2)));
+    }
+
+    #[test]
+    fn options_keep_their_names_and_the_rest_is_strict() {
+        assert_eq!(rule().process.options["text"], "Hello! ");
+        let mut json = serde_json::to_value(rule()).expect("json");
+        json["quue"] = "x".into();
+        assert!(serde_json::from_value::<Rule>(json).is_err());
+    }
+
+    #[test]
+    fn a_rule_id_is_given_once() {
+        assert!(RuleSet::new(vec![rule(), rule()]).is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! Units of work with a lease. `(job, run, kind, index)` is a task's identity.
+
+use crate::ids::JobId;
+use crate::rule::QueueName;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Cuts the input; finishes a one-chunk job in the same lease.
+    Plan,
+    Chunk,
+    Assemble,
+}
+
+impl TaskKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::Plan => "plan",
+            TaskKind::Chunk => "chunk",
+            TaskKind::Assemble => "assemble",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [TaskKind::Plan, TaskKind::Chunk, TaskKind::Assemble].into_iter().find(|k| k.as_str() == text)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskId {
+    pub job: JobId,
+    pub run: u32,
+    pub kind: TaskKind,
+    /// The chunk; 0 for plan and assemble.
+    pub index: u32,
+}
+
+impl TaskId {
+    pub fn plan(job: &JobId, run: u32) -> Self {
+        TaskId { job: job.clone(), run, kind: TaskKind::Plan, index: 0 }
+    }
+
+    pub fn chunk(job: &JobId, run: u32, index: u32) -> Self {
+        TaskId { job: job.clone(), run, kind: TaskKind::Chunk, index }
+    }
+
+    pub fn assemble(job: &JobId, run: u32) -> Self {
+        TaskId { job: job.clone(), run, kind: TaskKind::Assemble, index: 0 }
+    }
+
+    /// Fairness: tasks with a lower rank are leased first. A job's n-th chunk waits behind every other job's earlier
+    /// ones, so a small file that arrives behind a huge one is finished at once (least attained service).
+    pub fn rank(&self) -> u32 {
+        self.index
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.job, self.run, self.kind.as_str(), self.index)
+    }
+}
+
+/// Rises with each lease of a task; a commit that carries an old one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FencingToken(pub u64);
+
+/// A task as stored. While leased, `ready_at` is when its lease ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub queue: QueueName,
+    /// Leases so far: counted at claim, so a worker that dies counts.
+    pub attempts: u32,
+    pub ready_at: Timestamp,
+    pub last_error: Option<TaskError>,
+}
+
+impl Task {
+    pub fn new(id: TaskId, queue: QueueName, ready_at: Timestamp) -> Self {
+        Task { id, queue, attempts: 0, ready_at, last_error: None }
+    }
+}
+
+/// Why an attempt failed. `permanent` ones are not tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    pub code: String,
+    pub message: String,
+    #[serde(default)]
+    pub detail: Option<String>,
+    pub permanent: bool,
+}
+
+impl TaskError {
+    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+        TaskError { code: code.into(), message: message.into(), detail: None, permanent: true }
+    }
+
+    pub fn transient(code: &str, message: impl Into<String>) -> Self {
+        TaskError { code: code.into(), message: message.into(), detail: None, permanent: false }
+    }
+
+    pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
+        let text = detail.to_string();
+        self.detail = Some(text.chars().take(crate::limits::FAILURE_DETAIL_CHARS_MAX).collect());
+        self
+    }
+}
+
+/// What a finished chunk left behind: a part of the result, and what its transform wants to tell the assembly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    pub job: JobId,
+    pub run: u32,
+    pub index: u32,
+    /// The store's name for the part, given back at assembly. `None`: this chunk's output is empty.
+    pub part: Option<String>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub rejects: u64,
+    /// The transform's own note (for example the quote state at both ends of a CSV chunk).
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub note: serde_json::Value,
+}
