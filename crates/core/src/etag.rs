@@ -22,6 +22,10 @@ impl Etag {
         Etag(hex::encode(digest).into())
     }
 
+    pub fn md5_of(content: &[u8]) -> Self {
+        Etag::from_md5(Md5::digest(content).into())
+    }
+
     /// The tag of an object made of parts: MD5 over the parts' MD5s (or over a tag's text where it is no MD5).
     pub fn of_parts<'a>(parts: impl ExactSizeIterator<Item = &'a Etag>) -> Self {
         let count = parts.len();

@@ -81,6 +81,8 @@ pub const GENERATIONS_MAX: u32 = 5;
 
 /// Chunks are at least this large: below it, per-chunk cost (a lease, a file, a commit) shows.
 pub const CHUNK_BYTES_MIN: u64 = 8 * MIB;
+/// A file up to this size is planned, processed and finished in one lease and one commit.
+pub const ONE_LEASE_BYTES_MAX: u64 = MIB;
 /// Chunk tasks of one job that exist at the same time. The rest is planned as these finish, so a job of 10,000 chunks
 /// costs 64 rows, and one commit never nears [`CHANGES_MAX`].
 pub const CHUNK_WINDOW: u32 = 64;

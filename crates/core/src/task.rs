@@ -1,6 +1,7 @@
 //! Units of work with a lease. `(job, run, kind, index)` is a task's identity.
 
 use crate::ids::JobId;
+use crate::ports::PartRef;
 use crate::rule::QueueName;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -118,8 +119,8 @@ pub struct ChunkRecord {
     pub job: JobId,
     pub run: u32,
     pub index: u32,
-    /// The store's name for the part, given back at assembly. `None`: this chunk's output is empty.
-    pub part: Option<String>,
+    /// The part of the result, given back at assembly. `None`: this chunk's output is empty.
+    pub part: Option<PartRef>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub rejects: u64,

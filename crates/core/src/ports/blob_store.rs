@@ -82,8 +82,8 @@ pub trait BlobStore: Send + Sync {
     ) -> Result<(), BlobError>;
 
     async fn begin_multipart(&self, begin: BeginMultipart) -> Result<String, BlobError>;
-    /// Replaces a part of the same number, as in S3. `etag`: the part's MD5 if the caller computed it, otherwise the
-    /// store makes a tag from its own checksum.
+    /// Replaces a part of the same number, as in S3. `etag`: the part's MD5 if the caller computed it, otherwise
+    /// the staged bytes' own tag.
     async fn put_part(
         &self,
         upload: &MultipartRef,
@@ -145,6 +145,9 @@ pub trait StageWriter: Write + Send {
 /// Bytes that are not an object yet. Dropped, they are gone (B9).
 pub struct Staged {
     pub size: u64,
+    /// The tag of the object or part if the caller brings none: the MD5 of small content, otherwise the store's own,
+    /// made from its content checksum (the same bytes have the same tag).
+    pub etag: Etag,
     pub bytes: StagedBytes,
 }
 
@@ -158,7 +161,7 @@ pub enum StagedBytes {
 impl Staged {
     /// For content at most [`INLINE_BYTES_MAX`](crate::limits::INLINE_BYTES_MAX) long.
     pub fn inline(bytes: Bytes) -> Self {
-        Staged { size: bytes.len() as u64, bytes: StagedBytes::Inline(bytes) }
+        Staged { size: bytes.len() as u64, etag: Etag::md5_of(&bytes), bytes: StagedBytes::Inline(bytes) }
     }
 }
 
@@ -174,7 +177,7 @@ pub struct PutObject {
     pub key: ObjectKey,
     pub attributes: Attributes,
     pub checksums: Checksums,
-    /// The content's MD5 if the caller computed it; otherwise the store makes a tag from its own checksum.
+    /// The content's MD5 if the caller computed it; otherwise the staged bytes' own tag.
     pub etag: Option<Etag>,
     pub condition: Precondition,
 }

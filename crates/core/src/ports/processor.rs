@@ -40,12 +40,16 @@ pub struct OptionSpec {
 /// A processor with its options read.
 pub trait Transform: Send + Sync {
     fn cut(&self, input: InputFacts<'_>) -> Cut;
-    /// Turns the bytes of `chunk` into output. Records around the borders are the transform's affair: it may read
-    /// outside of the chunk.
+    /// The bytes that `process` may look at for this chunk, at least the chunk itself: records around its borders are
+    /// the transform's affair. It need not read to the end of what it asked for.
+    fn reach(&self, chunk: &Range<u64>, _input: InputFacts<'_>) -> Range<u64> {
+        chunk.clone()
+    }
+    /// Turns the bytes of `chunk` into output. `input` starts at the start of `reach`.
     fn process(
         &self,
-        chunk: Range<u64>,
-        input: &mut dyn ChunkInput,
+        chunk: &Range<u64>,
+        input: &mut dyn Read,
         output: &mut dyn Write,
     ) -> Result<ChunkReport, ProcessError>;
     /// The content type of the result.
@@ -57,14 +61,9 @@ pub trait Transform: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct InputFacts<'a> {
     pub key: &'a str,
+    /// `u64::MAX` where it is not known (a pipe); such an input is one chunk.
     pub size: u64,
     pub content_type: Option<&'a str>,
-}
-
-/// The input as a transform sees it.
-pub trait ChunkInput {
-    /// The bytes of `range` in order; shorter where the input ends.
-    fn open(&mut self, range: Range<u64>) -> std::io::Result<Box<dyn Read + '_>>;
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

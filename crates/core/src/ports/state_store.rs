@@ -10,6 +10,7 @@
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
 
 use super::{BoxError, Durability, PartRef, Staged};
+use crate::etag::Etag;
 use crate::event::{LiveEvent, NewEvent};
 use crate::file::File;
 use crate::ids::{FileId, JobId, UploadId};
@@ -101,13 +102,16 @@ pub struct Publication {
     pub bucket: BucketName,
     pub key: ObjectKey,
     pub attributes: Attributes,
+    /// The result's tag and size, known before: they stand in the job that the same set completes.
+    pub etag: Etag,
+    pub size: u64,
     pub source: PublicationSource,
 }
 
 #[derive(Debug)]
 pub enum PublicationSource {
     Staged(Staged),
-    /// The parts of a multipart upload that become the object, in order, without a copy. May be empty: an empty object.
+    /// The parts of a multipart upload that become the object, in order, without a copy. The upload is ended.
     Multipart {
         id: String,
         parts: Vec<PartRef>,

@@ -7,7 +7,8 @@
 //! * Q4 `extend` of a lease that is over or was taken by another answers `LeaseLost`.
 //! * Q5 a released task is ready at once and the claim does not count.
 //! * Q6 lower ranks first; one lease in four goes by age, so that nothing waits for ever.
-//! * Q7 at least once and in no order: callers stand any duplicate.
+//! * Q7 of the leases of one call at most `max_chunks` are chunk tasks: those are heavy, all others are light.
+//! * Q8 at least once and in no order: callers stand any duplicate.
 
 use super::{BoxError, StateError};
 use crate::job::Job;
@@ -44,6 +45,7 @@ pub trait TaskQueue: Send + Sync {
 pub struct LeaseRequest {
     pub worker: String,
     pub max: u32,
+    pub max_chunks: u32,
     pub duration: Duration,
     /// Most tasks of a queue that may run at a time; queues not named are not limited.
     pub max_running: BTreeMap<QueueName, u32>,
