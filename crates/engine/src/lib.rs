@@ -1,1 +1,95 @@
+//! Makes it happen: ingest, worker, steps, sweeper, commands and queries. Knows only the ports of `filemill-core`.
+//!
+//! [`Engine`] is a cheap handle. [`Engine::run`] does the work until it is told to stop; the other methods are what
+//! doors call. Every step of a job is the same five beats: lease, load, run, decide, commit; what happens next is
+//! decided in `filemill_core::lifecycle`, nowhere else.
 
+mod chance;
+mod commands;
+mod compute;
+mod config;
+mod error;
+mod feed;
+mod ingest;
+mod merge;
+mod oneshot;
+mod progress;
+mod publish;
+mod queries;
+mod registry;
+mod steps;
+mod sweeper;
+mod worker;
+
+pub use chance::Chance;
+pub use commands::{NewUpload, UploadTicket};
+pub use compute::Compute;
+pub use config::{BucketSettings, EngineConfig, QueueSettings};
+pub use error::{CommandError, ConfigError};
+pub use commands::MultipartTicket;
+pub use feed::{Interest, ListenError, Listener};
+pub use oneshot::{OneShot, OneShotError};
+pub use queries::{Health, Link};
+pub use registry::Registry;
+
+use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What the engine stands on.
+#[derive(Clone)]
+pub struct Ports {
+    pub blobs: Arc<dyn BlobStore>,
+    pub state: Arc<dyn StateStore>,
+    pub queue: Arc<dyn TaskQueue>,
+    pub clock: Arc<dyn Clock>,
+    pub processors: Registry,
+    pub compute: Compute,
+    pub chance: Chance,
+}
+
+/// A handle to one engine; clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub ports: Ports,
+    pub config: EngineConfig,
+    pub feed: feed::Feed,
+    pub progress: progress::Board,
+}
+
+impl Engine {
+    /// Checks the rules against the processors; nothing runs yet.
+    pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
+        config.check(&ports.processors)?;
+        let inner = Inner { ports, config, feed: feed::Feed::default(), progress: progress::Board::default() };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Creates the configured buckets that are missing. Idempotent; call it before the doors open.
+    pub async fn prepare(&self) -> Result<(), CommandError> {
+        for bucket in self.inner.config.bucket_names() {
+            if self.inner.ports.blobs.bucket(&bucket).await?.is_none() {
+                match self.inner.ports.blobs.create_bucket(&bucket).await {
+                    Err(e) if !error::is_bucket_exists(&e) => return Err(e.into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ingests, works and sweeps until `stop` is cancelled, then drains: running tasks get
+    /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
+    pub async fn run(&self, stop: CancellationToken) {
+        tokio::join!(
+            ingest::run(self, stop.clone()),
+            worker::run(self, stop.clone()),
+            sweeper::run(self, stop.clone()),
+            feed::run(self, stop),
+        );
+    }
+}

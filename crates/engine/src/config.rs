@@ -1,0 +1,96 @@
+//! What an engine is told: rules, buckets, queues and how hard to work.
+
+use crate::error::ConfigError;
+use crate::registry::Registry;
+use filemill_core::chunks::ChunkLimits;
+use filemill_core::limits;
+use filemill_core::object::BucketName;
+use filemill_core::rule::{QueueName, RuleSet};
+use filemill_core::size::ByteSize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Leases are held under this name; unique per process.
+    pub worker: String,
+    pub rules: RuleSet,
+    pub buckets: BTreeMap<BucketName, BucketSettings>,
+    /// Where uploads go that name no bucket.
+    pub default_bucket: BucketName,
+    pub queues: BTreeMap<QueueName, QueueSettings>,
+    /// Tasks in flight; most of their time they wait for the disk.
+    pub tasks_max: u32,
+    /// Chunk tasks at a time: as many as there are cores.
+    pub chunks_max: u32,
+    pub chunk_limits: ChunkLimits,
+    pub lease: Duration,
+    pub no_progress_timeout: Duration,
+    pub task_timeout: Duration,
+    pub sweep_interval: Duration,
+    pub upload_link_ttl: Duration,
+    pub download_link_ttl: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// Larger objects are refused at the door.
+    pub max_size: Option<ByteSize>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    pub lease: Option<Duration>,
+    pub max_running: Option<u32>,
+}
+
+impl EngineConfig {
+    pub fn new(worker: String, default_bucket: BucketName, rules: RuleSet) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+        EngineConfig {
+            worker,
+            rules,
+            buckets: BTreeMap::new(),
+            default_bucket,
+            queues: BTreeMap::new(),
+            tasks_max: 64,
+            chunks_max: cores,
+            chunk_limits: ChunkLimits::default(),
+            lease: limits::LEASE,
+            no_progress_timeout: limits::NO_PROGRESS_TIMEOUT,
+            task_timeout: limits::TASK_TIMEOUT,
+            sweep_interval: limits::SWEEP_INTERVAL,
+            upload_link_ttl: limits::UPLOAD_LINK_TTL,
+            download_link_ttl: limits::DOWNLOAD_LINK_TTL,
+        }
+    }
+
+    /// All buckets that the config names, in rules too.
+    pub fn bucket_names(&self) -> BTreeSet<BucketName> {
+        let of_rules = self.rules.all().iter().flat_map(|r| [r.from.clone(), r.output.bucket.clone()]);
+        self.buckets.keys().cloned().chain([self.default_bucket.clone()]).chain(of_rules).collect()
+    }
+
+    pub fn max_size_of(&self, bucket: &BucketName) -> u64 {
+        let own = self.buckets.get(bucket).and_then(|b| b.max_size).map(|s| s.0);
+        own.unwrap_or(limits::OBJECT_BYTES_MAX).min(limits::OBJECT_BYTES_MAX)
+    }
+
+    pub(crate) fn lease_of(&self, queue: &QueueName) -> Duration {
+        self.queues.get(queue).and_then(|q| q.lease).unwrap_or(self.lease)
+    }
+
+    pub(crate) fn check(&self, processors: &Registry) -> Result<(), ConfigError> {
+        for rule in self.rules.all() {
+            let id = rule.id.as_str();
+            processors.prepare(&rule.process).map_err(|e| ConfigError(format!("rule {id:?}: {e}")))?;
+            let writes_into_itself = rule.output.bucket == rule.from && rule.output.key.as_str() == "{key}";
+            if writes_into_itself {
+                return Err(ConfigError(format!(
+                    "rule {id:?}: its result would overwrite its own input; give output another bucket or key"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! What a command or query can answer besides success, by what the caller can do about it.
+
+use filemill_core::ports::{BlobConflict, BlobError, BoxError, InvalidBlob, StateError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// `what` is `job`, `file`, `upload`, `bucket`, `rule`, `result`.
+    #[error("there is no {what} {id:?}")]
+    NotFound { what: &'static str, id: String },
+    /// The request is wrong; `field` names its part.
+    #[error("{field}: {message}")]
+    Invalid { field: &'static str, message: String },
+    /// The request is fine but not now. `code` is stable.
+    #[error("{message}")]
+    Conflict { code: &'static str, message: String },
+    /// Try again later.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// A bug of ours or damage below us.
+    #[error("internal error")]
+    Internal(#[source] BoxError),
+}
+
+/// The configuration cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl CommandError {
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        CommandError::Invalid { field, message: message.into() }
+    }
+
+    pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Self {
+        CommandError::NotFound { what, id: id.to_string() }
+    }
+}
+
+impl From<StateError> for CommandError {
+    fn from(e: StateError) -> Self {
+        match e {
+            StateError::Conflict(message) => CommandError::Conflict { code: "conflict", message },
+            StateError::Unavailable(source) => CommandError::Unavailable(source),
+            e @ (StateError::Invalid(_) | StateError::Corrupt(_)) => CommandError::Internal(Box::new(e)),
+        }
+    }
+}
+
+impl From<BlobError> for CommandError {
+    fn from(e: BlobError) -> Self {
+        match e {
+            BlobError::NotFound(what) => CommandError::not_found("object", what),
+            BlobError::Conflict(c) => CommandError::Conflict { code: "conflict", message: c.to_string() },
+            BlobError::Invalid(InvalidBlob::Name(e)) => CommandError::invalid("key", e.to_string()),
+            BlobError::Invalid(e) => CommandError::invalid("request", e.to_string()),
+            BlobError::Unavailable(source) => CommandError::Unavailable(source),
+            e @ BlobError::Corrupt(_) => CommandError::Internal(Box::new(e)),
+        }
+    }
+}
+
+pub(crate) fn is_bucket_exists(e: &BlobError) -> bool {
+    matches!(e, BlobError::Conflict(BlobConflict::BucketExists))
+}
