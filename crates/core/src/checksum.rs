@@ -23,6 +23,14 @@ pub enum ChecksumScope {
     Composite,
 }
 
+/// What a multipart upload promised when it began: the checksum that each part brings and the object will have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksumChoice {
+    pub algorithm: ChecksumAlgorithm,
+    #[serde(default)]
+    pub scope: ChecksumScope,
+}
+
 /// Checksums that a client gave and that were verified, in base64 as S3 sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Checksums {

@@ -2,7 +2,7 @@
 //!
 //! A key is opaque: bytes that round-trip. Nothing in a key ever becomes a path, and no key is rewritten.
 
-use crate::checksum::Checksums;
+use crate::checksum::{ChecksumChoice, Checksums};
 use crate::etag::Etag;
 use crate::ids::JobId;
 use crate::limits;
@@ -167,6 +167,9 @@ pub struct Attributes {
     pub tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Chosen when a multipart upload began; decides how its completion is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum_choice: Option<ChecksumChoice>,
 }
 
 /// An object that exists, without its bytes.
