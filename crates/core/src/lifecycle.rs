@@ -1,1 +1,304 @@
-//! wip
+//! What happens to a job next: snapshot + happening + now -> decision. Pure; adapters guard and store, never decide.
+//!
+//! Invariants, checked exhaustively for small cases in `lifecycle/tests.rs`:
+//! * a finished job never reopens by itself (only [`Happening::Retried`], a person's act, starts another run);
+//! * a chunk counts once, whatever is delivered twice or late;
+//! * every open job has a task, so it can make progress;
+//! * a cancelled job starts nothing.
+//!
+//! Every decision to commit is guarded: the job by its `rev`, the task by its fencing token, the chunk by not being
+//! there. Whoever loses the race loads again and decides again.
+
+use crate::chunks::ChunkPlan;
+use crate::event::{EventKind, NewEvent};
+use crate::ids::JobId;
+use crate::job::{Failure, Job, JobStatus};
+use crate::limits;
+use crate::object::ObjectRef;
+use crate::ports::{Change, ChangeSet, Durability};
+use crate::task::{ChunkRecord, FencingToken, Task, TaskError, TaskId, TaskKind};
+use crate::time::Timestamp;
+use serde_json::json;
+
+#[cfg(test)]
+mod tests;
+
+/// What is known when deciding. `held` is the task under which the work was done, and its token.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    pub job: &'a Job,
+    pub held: Option<(&'a Task, FencingToken)>,
+    /// Chunk tasks: is this chunk recorded already?
+    pub chunk_recorded: bool,
+}
+
+/// What happened to a job.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// The plan task cut the input; `multipart` gathers the outputs.
+    Planned {
+        plan: ChunkPlan,
+        multipart: String,
+    },
+    /// The plan task did the whole work, or the assemble task made the result. The caller adds the publication.
+    Finished(Finished),
+    ChunkDone(ChunkRecord),
+    TaskFailed(TaskError),
+    /// A worker holds a task that the job no longer wants.
+    TaskUnwanted,
+    /// A person's act.
+    Cancelled,
+    /// A person's act.
+    Retried,
+    /// A newer version of the input arrived.
+    Superseded,
+    /// The sweeper found an open job without a task.
+    Stranded,
+}
+
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub output: ObjectRef,
+    /// A one-lease job has no plan before.
+    pub plan: ChunkPlan,
+    pub rejects: u64,
+}
+
+#[derive(Debug)]
+pub enum Decision {
+    Commit {
+        changes: ChangeSet,
+        durability: Durability,
+        /// The job as it will be.
+        job: Job,
+    },
+    /// Nothing to do, for this reason.
+    Stale(&'static str),
+}
+
+/// A job is born: the job, its plan task and its event.
+pub fn create(job: Job, now: Timestamp) -> ChangeSet {
+    debug_assert!(job.status == JobStatus::Queued && job.rev == 1);
+    let task = Task::new(TaskId::plan(&job.id, job.run), job.queue.clone(), now);
+    let event = event(EventKind::JobCreated, &job, now);
+    ChangeSet::new().with(Change::InsertJob(Box::new(job))).with(Change::InsertTask(task)).with(Change::Emit(event))
+}
+
+/// `chance` is uniform over u64 and spreads retries.
+pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chance: u64) -> Decision {
+    let job = snapshot.job;
+    match happening {
+        Happening::Retried => return retried(job, now),
+        Happening::TaskUnwanted => return unwanted(snapshot),
+        _ => {}
+    }
+    if job.status.is_terminal() {
+        return if snapshot.held.is_some() { unwanted(snapshot) } else { Decision::Stale("it has ended") };
+    }
+    if snapshot.held.is_some_and(|(task, _)| task.id.run != job.run) {
+        return unwanted(snapshot);
+    }
+    match happening {
+        Happening::Planned { plan, multipart } => planned(snapshot, plan, multipart, now),
+        Happening::Finished(finished) => complete(snapshot, finished, now),
+        Happening::ChunkDone(record) => chunk_done(snapshot, record, now),
+        Happening::TaskFailed(error) => task_failed(snapshot, error, now, chance),
+        Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, cancelled_by_person(), now),
+        Happening::Superseded => stop(snapshot, JobStatus::Cancelled, superseded(), now),
+        Happening::Stranded => stranded(job, now),
+        Happening::Retried | Happening::TaskUnwanted => unreachable!("decided above"),
+    }
+}
+
+/// The plan is recorded and the first chunks become tasks; each finished chunk brings the next one.
+fn planned(snapshot: Snapshot<'_>, plan: ChunkPlan, multipart: String, now: Timestamp) -> Decision {
+    let Some((task, token)) = snapshot.held.filter(|_| snapshot.job.plan.is_none()) else {
+        return unwanted(snapshot);
+    };
+    let mut job = next_rev(snapshot.job);
+    start(&mut job, task, now);
+    job.plan = Some(plan);
+    job.multipart = Some(multipart);
+    let mut changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token));
+    for _ in 0..plan.count.min(limits::CHUNK_WINDOW) {
+        add_next_chunk(&mut job, &mut changes, now);
+    }
+    changes.push(Change::Emit(event(EventKind::JobStarted, &job, now)));
+    store(job, changes, Durability::Lazy)
+}
+
+/// The chunk joins the set of done ones; the one that completes the set adds the assemble task in the same commit.
+fn chunk_done(snapshot: Snapshot<'_>, record: ChunkRecord, now: Timestamp) -> Decision {
+    let Some((task, token)) = snapshot.held.filter(|_| !snapshot.chunk_recorded) else {
+        return unwanted(snapshot);
+    };
+    let mut job = next_rev(snapshot.job);
+    job.chunks_done += 1;
+    job.bytes_in += record.bytes_in;
+    job.bytes_out += record.bytes_out;
+    job.rejects += record.rejects;
+    job.attempts += task.attempts;
+    let mut changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token)).with(Change::InsertChunk(record));
+    if job.chunks_planned < job.chunks_total() {
+        add_next_chunk(&mut job, &mut changes, now);
+    } else if job.chunks_done == job.chunks_total() {
+        let assemble = Task::new(TaskId::assemble(&job.id, job.run), job.queue.clone(), now);
+        changes.push(Change::InsertTask(assemble));
+    }
+    store(job, changes, Durability::Lazy)
+}
+
+fn complete(snapshot: Snapshot<'_>, finished: Finished, now: Timestamp) -> Decision {
+    let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
+    let whole = task.id.kind == TaskKind::Plan && snapshot.job.plan.is_none();
+    let gathered = task.id.kind == TaskKind::Assemble && snapshot.job.chunks_done == snapshot.job.chunks_total();
+    if !whole && !gathered {
+        return unwanted(snapshot);
+    }
+    let mut job = next_rev(snapshot.job);
+    start(&mut job, task, now);
+    job.status = JobStatus::Completed;
+    job.finished_at = Some(now);
+    job.bytes_in = finished.plan.input_bytes;
+    job.bytes_out = finished.output.size;
+    job.output = Some(finished.output);
+    job.plan = Some(finished.plan);
+    job.chunks_planned = finished.plan.count;
+    job.chunks_done = finished.plan.count;
+    job.rejects = finished.rejects;
+    job.multipart = None;
+    let changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token)).with(Change::Emit(event(
+        EventKind::JobCompleted,
+        &job,
+        now,
+    )));
+    store(job, changes, Durability::Synced)
+}
+
+/// Tried again after a wait, or the job fails with the reason.
+fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance: u64) -> Decision {
+    let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
+    let retry = snapshot.job.retry;
+    if error.permanent || task.attempts >= retry.attempts {
+        return stop(snapshot, JobStatus::Failed, failure_of(error, task.attempts), now);
+    }
+    let mut returned = task.clone();
+    returned.ready_at = now.plus(retry.wait_after(task.attempts, chance));
+    returned.last_error = Some(error);
+    let changes = ChangeSet::new().with(Change::ReturnTask(returned, token));
+    Decision::Commit { changes, durability: Durability::Lazy, job: snapshot.job.clone() }
+}
+
+fn failure_of(error: TaskError, attempts: u32) -> Failure {
+    if error.permanent {
+        return error.into();
+    }
+    Failure { message: format!("{} (tried {attempts} times)", error.message), code: error.code, detail: error.detail }
+}
+
+fn cancelled_by_person() -> Option<Failure> {
+    None
+}
+
+fn superseded() -> Option<Failure> {
+    let message = "a newer version of the file was uploaded before this one was done".to_owned();
+    Some(Failure { code: "superseded".into(), message, detail: None })
+}
+
+/// The job ends without a result. Tasks of it that others hold or that wait find it ended and are dropped.
+fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: impl Into<Option<Failure>>, now: Timestamp) -> Decision {
+    let mut job = next_rev(snapshot.job);
+    job.status = status;
+    job.failure = failure.into();
+    job.finished_at = Some(now);
+    let mut changes = ChangeSet::new();
+    if let Some((task, token)) = snapshot.held {
+        job.attempts += task.attempts;
+        changes.push(Change::EndTask(task.id.clone(), token));
+    }
+    let kind = if status == JobStatus::Failed { EventKind::JobFailed } else { EventKind::JobCancelled };
+    changes.push(Change::Emit(event(kind, &job, now)));
+    store(job, changes, Durability::Synced)
+}
+
+fn retried(job: &Job, now: Timestamp) -> Decision {
+    if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
+        return Decision::Stale("only a failed or cancelled job can be retried");
+    }
+    let mut job = next_rev(job);
+    job.status = JobStatus::Queued;
+    job.run += 1;
+    job.plan = None;
+    job.multipart = None;
+    job.chunks_planned = 0;
+    job.chunks_done = 0;
+    job.bytes_in = 0;
+    job.bytes_out = 0;
+    job.rejects = 0;
+    job.attempts = 0;
+    job.failure = None;
+    job.output = None;
+    job.started_at = None;
+    job.finished_at = None;
+    let task = Task::new(TaskId::plan(&job.id, job.run), job.queue.clone(), now);
+    let changes =
+        ChangeSet::new().with(Change::InsertTask(task)).with(Change::Emit(event(EventKind::JobCreated, &job, now)));
+    store(job, changes, Durability::Synced)
+}
+
+/// The task a job in this state must have. With a chunk window there may be several; one is enough to go on.
+fn stranded(job: &Job, now: Timestamp) -> Decision {
+    let id = match job.plan {
+        None => TaskId::plan(&job.id, job.run),
+        Some(plan) if job.chunks_done == plan.count => TaskId::assemble(&job.id, job.run),
+        Some(_) => return Decision::Stale("its chunks are at work"),
+    };
+    let task = Task::new(id, job.queue.clone(), now);
+    let job = next_rev(job);
+    store(job, ChangeSet::new().with(Change::InsertTask(task)), Durability::Lazy)
+}
+
+/// The task is dropped; the job does not change.
+fn unwanted(snapshot: Snapshot<'_>) -> Decision {
+    let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
+    let changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token));
+    Decision::Commit { changes, durability: Durability::Lazy, job: snapshot.job.clone() }
+}
+
+fn add_next_chunk(job: &mut Job, changes: &mut ChangeSet, now: Timestamp) {
+    let id = TaskId::chunk(&job.id, job.run, job.chunks_planned);
+    changes.push(Change::InsertTask(Task::new(id, job.queue.clone(), now)));
+    job.chunks_planned += 1;
+}
+
+fn start(job: &mut Job, task: &Task, now: Timestamp) {
+    job.status = JobStatus::Running;
+    job.started_at.get_or_insert(now);
+    job.attempts += task.attempts;
+}
+
+fn next_rev(job: &Job) -> Job {
+    let mut next = job.clone();
+    next.rev += 1;
+    next
+}
+
+fn store(job: Job, mut changes: ChangeSet, durability: Durability) -> Decision {
+    changes.push(Change::UpdateJob(Box::new(job.clone())));
+    Decision::Commit { changes, durability, job }
+}
+
+/// What the live feed tells of a job: enough to draw a row without asking again.
+pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
+    let data = json!({
+        "status": job.status,
+        "rule": job.rule,
+        "bucket": job.input.bucket,
+        "key": job.input.key,
+        "chunks": { "total": job.chunks_total(), "done": job.chunks_done },
+        "bytes": { "in": job.bytes_in, "out": job.bytes_out, "total": job.input.size },
+        "failure": job.failure,
+    });
+    let id: JobId = job.id.clone();
+    NewEvent { kind, at: now, job: Some(id), file: None, upload: job.upload.clone(), data }
+}
