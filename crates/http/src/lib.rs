@@ -1,1 +1,11 @@
+//! The doors: the S3 protocol and the REST API with its live feed. Each parses a request into a typed wish, asks the
+//! engine or the blob store, and maps the answer back to HTTP.
+//!
+//! No decision about files, jobs or tasks is made here, and nothing is stored.
 
+pub mod api;
+pub mod metrics;
+pub mod s3;
+pub mod serve;
+
+pub use api::{ApiConfig, ApiDoor};
