@@ -3,11 +3,14 @@
 //! Clauses:
 //! * S1 a change set is applied whole or not at all.
 //! * S2 every condition is checked against the state before the set; one that fails refuses the set with `Conflict`.
-//! * S3 a set of more than [`CHANGES_MAX`](crate::limits::CHANGES_MAX) changes is `Invalid`.
+//! * S3 a set of more than [`CHANGES_MAX`](crate::limits::CHANGES_MAX) changes is `Invalid`. Callers name an item only
+//!   once in a set; a store may refuse twice as `Invalid`, as DynamoDB does.
 //! * S4 a reply that was lost says nothing: the set may have been applied. Callers load again and decide again.
 //! * S5 a reader sees a committed set whole.
 //! * S6 events are numbered in commit order.
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
+//!   A bucket, upload or part that is not there refuses the set with `Conflict`.
+//! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
 
 use super::{BoxError, Durability, PartRef, Staged};
 use crate::etag::Etag;
@@ -81,7 +84,7 @@ pub enum Change {
     UpdateJob(Box<Job>),
     /// Insert, ready at its `ready_at`. One with the same identity there: `Conflict`.
     InsertTask(Task),
-    /// The lease must still be this one, and running; otherwise `Conflict`. Writes nothing.
+    /// The lease must be held with this token (S8); otherwise `Conflict`. Writes nothing.
     HoldTask(TaskId, FencingToken),
     /// End the lease and make the task ready at its `ready_at`, with its `attempts` and `last_error`. Not held with
     /// this token: `Conflict`.

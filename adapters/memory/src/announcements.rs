@@ -1,0 +1,75 @@
+//! Announcements of objects: written with the object, handed out until acknowledged (B8).
+//!
+//! By plan they come late, out of order, or again after they were acknowledged.
+
+use crate::store::MemoryStore;
+use crate::world::{Counter, Waiting, World};
+use filemill_core::object::ObjectInfo;
+use filemill_core::ports::{Announcement, AnnouncementKind, BlobError};
+use filemill_core::time::Timestamp;
+use std::time::Duration;
+
+impl World {
+    /// Part of the call that changes the object.
+    pub fn announce(&mut self, kind: AnnouncementKind, info: &ObjectInfo, now: Timestamp) {
+        let id = self.next(Counter::Announcement);
+        let announcement = Announcement {
+            id,
+            kind,
+            bucket: info.bucket.clone(),
+            key: info.key.clone(),
+            size: info.size,
+            etag: info.etag.clone(),
+            sequencer: info.sequencer.clone(),
+            content_type: info.attributes.content_type.clone(),
+            origin: info.attributes.origin.clone(),
+            at: now,
+        };
+        let late = self.dice.wait(self.plan.late_announcement, self.plan.late_max).unwrap_or(Duration::ZERO);
+        self.set(|t| &mut t.announcements, id, Some(Waiting { announcement, visible_at: now.plus(late) }));
+    }
+
+    pub fn waiting_announcements(&mut self, limit: u32, now: Timestamp) -> Vec<Announcement> {
+        let visible = self.tables.announcements.values().filter(|w| w.visible_at <= now);
+        let mut found: Vec<Announcement> = visible.map(|w| w.announcement.clone()).collect();
+        if self.dice.roll(self.plan.duplicate_announcement) {
+            let nth = self.dice.below(self.tables.acknowledged.len() as u64) as usize;
+            found.extend(self.tables.acknowledged.values().nth(nth).cloned());
+        }
+        if self.dice.roll(self.plan.reorder) {
+            self.dice.shuffle(&mut found);
+        }
+        found.truncate(limit as usize);
+        found
+    }
+
+    pub fn acknowledge(&mut self, ids: &[u64]) -> Result<(), BlobError> {
+        for id in ids {
+            if let Some(waiting) = self.set(|t| &mut t.announcements, *id, None) {
+                self.set(|t| &mut t.acknowledged, *id, Some(waiting.announcement));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MemoryStore {
+    /// Waits for a visible announcement: one that is there, one that was held back, or a new one.
+    pub(crate) async fn wait_for_announcement(&self) {
+        loop {
+            let ring = self.announced.notified();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            let next = self.world().tables.announcements.values().map(|w| w.visible_at).min();
+            let now = self.now();
+            match next {
+                Some(at) if at <= now => return,
+                Some(at) => tokio::select! {
+                    () = &mut ring => {}
+                    () = self.clock.sleep(at.since(now)) => {}
+                },
+                None => ring.await,
+            }
+        }
+    }
+}

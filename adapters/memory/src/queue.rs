@@ -1,0 +1,183 @@
+//! The `TaskQueue` of the memory adapter: leases straight from the task rows.
+//!
+//! Only `push` rings; a commit alone wakes nobody, as with any queue outside of the database. By plan a ring is not
+//! heard, ready tasks come in any order and a lease ends early.
+
+use crate::store::MemoryStore;
+use crate::world::{Counter, TaskRow, World};
+use async_trait::async_trait;
+use filemill_core::ports::*;
+use filemill_core::rule::QueueName;
+use filemill_core::task::{FencingToken, Task, TaskId, TaskKind};
+use filemill_core::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Q6: one lease in four goes by age.
+const BY_AGE_EVERY: u64 = 4;
+
+impl World {
+    fn lease(&mut self, wanted: &LeaseRequest, now: Timestamp) -> Vec<Lease> {
+        let mut ready: Vec<Task> =
+            self.tables.tasks.values().filter(|row| row.is_ready(now)).map(|row| row.task.clone()).collect();
+        let shuffled = self.dice.roll(self.plan.reorder);
+        if shuffled {
+            self.dice.shuffle(&mut ready);
+        }
+        let mut room = Room { chunks: wanted.max_chunks, queues: self.queue_room(&wanted.max_running, now) };
+        let mut leases = Vec::new();
+        while leases.len() < wanted.max as usize {
+            let by_age = (self.leases_given + 1).is_multiple_of(BY_AGE_EVERY);
+            let Some(at) = next_of(&ready, &room, by_age, shuffled) else { break };
+            let task = ready.remove(at);
+            room.take(&task);
+            self.leases_given += 1;
+            leases.push(self.claim(task, wanted.duration, now));
+        }
+        leases
+    }
+
+    /// How many more tasks of each limited queue may run.
+    fn queue_room(&self, max_running: &BTreeMap<QueueName, u32>, now: Timestamp) -> BTreeMap<QueueName, u32> {
+        let running = |queue: &QueueName| {
+            let count = self.tables.tasks.values().filter(|r| r.task.queue == *queue && r.is_running(now)).count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        max_running.iter().map(|(queue, max)| (queue.clone(), max.saturating_sub(running(queue)))).collect()
+    }
+
+    /// Q1 and Q2.
+    fn claim(&mut self, mut task: Task, duration: Duration, now: Timestamp) -> Lease {
+        let token = FencingToken(self.next(Counter::Token));
+        let until = now.plus(duration);
+        task.attempts += 1;
+        task.ready_at = self.lease_end(duration, now);
+        let row = TaskRow { task: task.clone(), token, leased: true };
+        self.set(|t| &mut t.tasks, task.id.clone(), Some(row));
+        task.ready_at = until;
+        let job = self.tables.jobs.get(&task.id.job).cloned().map(Box::new);
+        Lease { task, token, until, job }
+    }
+
+    /// When the lease really ends: earlier than promised, if the plan says so.
+    fn lease_end(&mut self, duration: Duration, now: Timestamp) -> Timestamp {
+        now.plus(self.dice.wait(self.plan.lease_loss, duration).unwrap_or(duration))
+    }
+
+    fn extend(&mut self, lease: &Lease, duration: Duration, now: Timestamp) -> Result<Timestamp, LeaseError> {
+        let mut row = self.held(lease, now).ok_or(LeaseError::LeaseLost)?;
+        row.task.ready_at = self.lease_end(duration, now);
+        self.set(|t| &mut t.tasks, lease.task.id.clone(), Some(row));
+        Ok(now.plus(duration))
+    }
+
+    /// Q5. A lease that is over is nobody's to give back.
+    fn release(&mut self, lease: &Lease, now: Timestamp) {
+        let Some(mut row) = self.held(lease, now) else { return };
+        row.leased = false;
+        row.task.ready_at = now;
+        row.task.attempts = row.task.attempts.saturating_sub(1);
+        self.set(|t| &mut t.tasks, lease.task.id.clone(), Some(row));
+    }
+
+    fn held(&self, lease: &Lease, now: Timestamp) -> Option<TaskRow> {
+        self.tables.tasks.get(&lease.task.id).filter(|row| row.is_held(lease.token, now)).cloned()
+    }
+}
+
+/// What one call may still lease: chunks (Q7), and tasks of limited queues.
+struct Room {
+    chunks: u32,
+    queues: BTreeMap<QueueName, u32>,
+}
+
+impl Room {
+    fn fits(&self, task: &Task) -> bool {
+        let is_heavy = task.id.kind == TaskKind::Chunk;
+        (!is_heavy || self.chunks > 0) && self.queues.get(&task.queue).is_none_or(|left| *left > 0)
+    }
+
+    fn take(&mut self, task: &Task) {
+        if task.id.kind == TaskKind::Chunk {
+            self.chunks -= 1;
+        }
+        if let Some(left) = self.queues.get_mut(&task.queue) {
+            *left -= 1;
+        }
+    }
+}
+
+/// Q6: the lowest rank, and the oldest of it; or the oldest of all.
+fn next_of(ready: &[Task], room: &Room, by_age: bool, shuffled: bool) -> Option<usize> {
+    let mut fitting = ready.iter().enumerate().filter(|(_, task)| room.fits(task));
+    let order = |task: &Task| (if by_age { 0 } else { task.id.rank() }, task.ready_at, task.id.clone());
+    let first = if shuffled { fitting.next() } else { fitting.min_by_key(|(_, task)| order(task)) };
+    first.map(|(at, _)| at)
+}
+
+impl MemoryStore {
+    /// A ring that the plan lets be heard.
+    fn ring(&self) {
+        let heard = {
+            let world = &mut *self.world();
+            !world.dice.roll(world.plan.lost_ring)
+        };
+        if heard {
+            self.ready.notify_waiters();
+        }
+    }
+}
+
+#[async_trait]
+impl TaskQueue for MemoryStore {
+    async fn push(&self, _tasks: &[TaskId]) -> Result<(), StateError> {
+        self.read("push", |_, _| Ok(())).await?;
+        self.ring();
+        Ok(())
+    }
+
+    async fn lease(&self, wanted: LeaseRequest) -> Result<Vec<Lease>, StateError> {
+        let durability = self.lease_durability();
+        self.write("lease", durability, |w, now| Ok(w.lease(&wanted, now))).await
+    }
+
+    async fn extend(&self, lease: &Lease, duration: Duration) -> Result<Timestamp, LeaseError> {
+        self.write("extend", self.lease_durability(), |w, now| w.extend(lease, duration, now)).await
+    }
+
+    async fn ack(&self, _lease: &Lease) -> Result<(), StateError> {
+        self.read("ack", |_, _| Ok(())).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StateError> {
+        self.write("release", self.lease_durability(), |w, now| {
+            w.release(lease, now);
+            Ok(())
+        })
+        .await?;
+        self.ring();
+        Ok(())
+    }
+
+    async fn ready(&self) {
+        let ring = self.ready.notified();
+        tokio::pin!(ring);
+        ring.as_mut().enable();
+        let next = self.world().tables.tasks.values().map(|row| row.task.ready_at).min();
+        let now = self.now();
+        match next {
+            Some(at) if at <= now => {}
+            Some(at) => tokio::select! {
+                () = &mut ring => {}
+                () = self.clock.sleep(at.since(now)) => {}
+            },
+            None => ring.await,
+        }
+    }
+}
+
+impl MemoryStore {
+    fn lease_durability(&self) -> Durability {
+        if self.options.local_workers { Durability::Lazy } else { Durability::Synced }
+    }
+}

@@ -1,0 +1,209 @@
+//! The `StateStore` of the memory adapter: commits, and queries over the ordered tables.
+//!
+//! Queries walk their whole table: meant for tests, where tables are small.
+
+use crate::store::MemoryStore;
+use crate::world::{Tables, World};
+use async_trait::async_trait;
+use filemill_core::event::LiveEvent;
+use filemill_core::file::File;
+use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits::PAGE_MAX;
+use filemill_core::object::{BucketName, ObjectKey};
+use filemill_core::ports::*;
+use filemill_core::task::{ChunkRecord, Task, TaskId};
+use filemill_core::time::Timestamp;
+use filemill_core::upload::{Upload, UploadStatus};
+use std::ops::Bound;
+
+impl JobFilter<'_> {
+    fn takes(&self, job: &Job) -> bool {
+        let query = self.0;
+        query.status.is_none_or(|s| s == job.status)
+            && query.rule.as_ref().is_none_or(|r| *r == job.rule)
+            && query.bucket.as_ref().is_none_or(|b| *b == job.input.bucket)
+            && query.key.as_deref().is_none_or(|k| key_matches(k, &job.input.key))
+            && query.upload.as_ref().is_none_or(|u| job.upload.as_ref() == Some(u))
+            && query.after.as_ref().is_none_or(|after| job.id < *after)
+    }
+}
+
+struct JobFilter<'a>(&'a JobQuery);
+
+fn key_matches(wanted: &str, key: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == wanted,
+    }
+}
+
+fn page<T>(mut found: impl Iterator<Item = T>, limit: u32) -> Page<T> {
+    let items: Vec<T> = found.by_ref().take(limit as usize).collect();
+    Page { items, more: found.next().is_some() }
+}
+
+fn files(tables: &Tables, query: &FileQuery) -> Page<File> {
+    let is_wanted = |f: &&File| {
+        f.removed_at.is_none()
+            && query.bucket.as_ref().is_none_or(|b| *b == f.bucket)
+            && query.prefix.as_deref().is_none_or(|p| f.key.starts_with(p))
+            && query.after.as_ref().is_none_or(|(b, k)| (&f.bucket, &f.key) > (b, k))
+    };
+    let mut found: Vec<&File> = tables.files.values().filter(is_wanted).collect();
+    found.sort_by(|a, b| (&a.bucket, &a.key).cmp(&(&b.bucket, &b.key)));
+    page(found.into_iter().cloned(), query.limit)
+}
+
+fn counts(tables: &Tables, now: Timestamp) -> StateCounts {
+    let with_status = |status| tables.jobs.values().filter(|j| j.status == status).count() as u64;
+    let ready = || tables.tasks.values().filter(|row| row.is_ready(now));
+    StateCounts {
+        jobs_queued: with_status(JobStatus::Queued),
+        jobs_running: with_status(JobStatus::Running),
+        tasks_ready: ready().count() as u64,
+        tasks_leased: tables.tasks.values().filter(|row| row.is_running(now)).count() as u64,
+        oldest_ready_at: ready().map(|row| row.task.ready_at).min(),
+    }
+}
+
+impl World {
+    fn chunks_of(&self, job: &JobId, run: u32) -> Vec<ChunkRecord> {
+        let all = (job.clone(), run, 0)..=(job.clone(), run, u32::MAX);
+        self.tables.chunks.range(all).map(|(_, c)| c.clone()).collect()
+    }
+
+    fn is_ended(&self, job: &JobId) -> bool {
+        self.tables.jobs.get(job).is_none_or(|j| j.status.is_terminal())
+    }
+
+    fn clean(&mut self, events_kept: u64, limit: u32) -> u64 {
+        let mut left = limit as usize;
+        let tasks: Vec<TaskId> =
+            self.tables.tasks.keys().filter(|id| self.is_ended(&id.job)).take(left).cloned().collect();
+        left -= tasks.len();
+        let chunks: Vec<_> = self.tables.chunks.keys().filter(|c| self.is_ended(&c.0)).take(left).cloned().collect();
+        left -= chunks.len();
+        let too_many = self.tables.events.len().saturating_sub(usize::try_from(events_kept).unwrap_or(usize::MAX));
+        let events: Vec<u64> = self.tables.events.keys().take(too_many.min(left)).copied().collect();
+        let cleaned = tasks.len() + chunks.len() + events.len();
+        for id in tasks {
+            self.set(|t| &mut t.tasks, id, None);
+        }
+        for id in chunks {
+            self.set(|t| &mut t.chunks, id, None);
+        }
+        for seq in events {
+            self.set(|t| &mut t.events, seq, None);
+        }
+        cleaned as u64
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryStore {
+    async fn commit(&self, changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
+        let publishes = self.options.publishes;
+        let min = self.options.min_part_bytes;
+        let committed = self.write("commit", durability, |w, now| w.commit(changes, publishes, min, now)).await;
+        self.announced.notify_waiters();
+        committed
+    }
+
+    fn publishes(&self) -> bool {
+        self.options.publishes
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StateError> {
+        self.read("job", |w, _| Ok(w.tables.jobs.get(id).cloned())).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, StateError> {
+        self.read("jobs", |w, _| {
+            let filter = JobFilter(query);
+            Ok(page(w.tables.jobs.values().rev().filter(|j| filter.takes(j)).cloned(), query.limit))
+        })
+        .await
+    }
+
+    async fn open_jobs_of(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Job>, StateError> {
+        self.read("open_jobs_of", |w, _| {
+            let is_open = |j: &&Job| !j.status.is_terminal() && j.input.bucket == *bucket && j.input.key == *key;
+            Ok(w.tables.jobs.values().filter(is_open).take(PAGE_MAX as usize).cloned().collect())
+        })
+        .await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError> {
+        self.read("task", |w, _| Ok(w.tables.tasks.get(id).map(|row| row.task.clone()))).await
+    }
+
+    async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError> {
+        self.read("chunk", |w, _| Ok(w.tables.chunks.get(&(job.clone(), run, index)).cloned())).await
+    }
+
+    async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError> {
+        self.read("chunks", |w, _| Ok(w.chunks_of(job, run))).await
+    }
+
+    async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {
+        self.read("file", |w, _| Ok(w.tables.files.get(id).cloned())).await
+    }
+
+    async fn files(&self, query: &FileQuery) -> Result<Page<File>, StateError> {
+        self.read("files", |w, _| Ok(files(&w.tables, query))).await
+    }
+
+    async fn upload(&self, id: &UploadId) -> Result<Option<Upload>, StateError> {
+        self.read("upload", |w, _| Ok(w.tables.uploads.get(id).cloned())).await
+    }
+
+    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError> {
+        self.read("upload_for", |w, _| {
+            let is_wanted = |u: &&Upload| u.status != UploadStatus::Received && u.bucket == *bucket && u.key == *key;
+            Ok(w.tables.uploads.values().rev().find(is_wanted).cloned())
+        })
+        .await
+    }
+
+    async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError> {
+        self.read("overdue_uploads", |w, _| {
+            let is_overdue = |u: &&Upload| u.status == UploadStatus::Pending && u.expires_at < before;
+            Ok(w.tables.uploads.values().filter(is_overdue).take(limit as usize).cloned().collect())
+        })
+        .await
+    }
+
+    async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError> {
+        self.read("stranded_jobs", |w, _| {
+            let has_task = |job: &JobId| {
+                let from = Bound::Included(TaskId::plan(job, 0));
+                w.tables.tasks.range((from, Bound::Unbounded)).next().is_some_and(|(id, _)| id.job == *job)
+            };
+            let stranded = w.tables.jobs.values().filter(|j| !j.status.is_terminal() && !has_task(&j.id));
+            Ok(stranded.take(limit as usize).cloned().collect())
+        })
+        .await
+    }
+
+    async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {
+        self.write("clean", Durability::Lazy, |w, _| Ok(w.clean(events_kept, limit))).await
+    }
+
+    async fn events_after(&self, seq: u64, limit: u32) -> Result<Vec<LiveEvent>, StateError> {
+        self.read("events_after", |w, _| {
+            let later = w.tables.events.range((Bound::Excluded(seq), Bound::Unbounded)).take(limit as usize);
+            Ok(later.map(|(seq, event)| LiveEvent { seq: Some(*seq), event: event.clone() }).collect())
+        })
+        .await
+    }
+
+    async fn last_event(&self) -> Result<u64, StateError> {
+        self.read("last_event", |w, _| Ok(w.tables.counters.get(&crate::world::Counter::Event).copied().unwrap_or(0)))
+            .await
+    }
+
+    async fn counts(&self) -> Result<StateCounts, StateError> {
+        self.read("counts", |w, now| Ok(counts(&w.tables, now))).await
+    }
+}

@@ -1,0 +1,161 @@
+//! The store itself: one lock around the world, and the frame that every call runs in.
+//!
+//! A call may be delayed, refused or have its reply lost; what it does in between happens in one step under the lock.
+//! Nothing waits while it holds the lock.
+
+use crate::content::StageCount;
+use crate::faults::FaultPlan;
+use crate::world::World;
+use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, StateError};
+use filemill_core::time::Timestamp;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+#[derive(Clone, Debug)]
+pub struct MemoryOptions {
+    pub faults: FaultPlan,
+    /// Does `commit` take `Publish`? Both kinds of backend must work.
+    pub publishes: bool,
+    /// Do workers die with the store? Then leases are lazy and a crash may lose them.
+    pub local_workers: bool,
+    pub min_part_bytes: u64,
+    pub max_parts: u32,
+    /// Keep the trace's lines, to read a failing seed.
+    pub keeps_trace: bool,
+    /// A run with more calls than this is stuck in a circle: it panics.
+    pub calls_max: u64,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        MemoryOptions {
+            faults: FaultPlan::none(),
+            publishes: true,
+            local_workers: true,
+            min_part_bytes: 1,
+            max_parts: filemill_core::limits::PARTS_MAX,
+            keeps_trace: false,
+            calls_max: u64::MAX,
+        }
+    }
+}
+
+/// Implements `BlobStore`, `StateStore` and `TaskQueue`.
+pub struct MemoryStore {
+    world: Mutex<World>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: MemoryOptions,
+    pub(crate) staged: StageCount,
+    /// Rings when an announcement was written.
+    pub(crate) announced: Notify,
+    /// Rings when a task may be ready.
+    pub(crate) ready: Notify,
+}
+
+impl MemoryStore {
+    pub fn new(clock: Arc<dyn Clock>, options: MemoryOptions) -> Self {
+        MemoryStore {
+            world: Mutex::new(World::new(options.faults.clone(), options.keeps_trace)),
+            clock,
+            options,
+            staged: StageCount::default(),
+            announced: Notify::new(),
+            ready: Notify::new(),
+        }
+    }
+
+    /// A panic under the lock is a failed test already; others may still look.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A call that writes.
+    pub(crate) async fn write<T, E: Outage>(
+        &self,
+        name: &'static str,
+        durability: Durability,
+        apply: impl FnOnce(&mut World, Timestamp) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        self.wait().await;
+        let outcome = {
+            let mut world = self.world();
+            let now = self.now();
+            self.attempt(&mut world, now, name, durability, apply)
+        };
+        self.wait().await;
+        outcome
+    }
+
+    /// A call that only looks.
+    pub(crate) async fn read<T, E: Outage>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&mut World, Timestamp) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        self.write(name, Durability::Lazy, look).await
+    }
+
+    fn attempt<T, E: Outage>(
+        &self,
+        world: &mut World,
+        now: Timestamp,
+        name: &'static str,
+        durability: Durability,
+        apply: impl FnOnce(&mut World, Timestamp) -> Result<T, E>,
+    ) -> Result<T, E> {
+        assert!(
+            world.trace.calls < self.options.calls_max,
+            "the store was called too often: something runs in a circle"
+        );
+        if world.dice.roll(world.plan.unavailable) {
+            world.trace.note(now, format_args!("{name}: unavailable"));
+            return Err(E::outage("the store does not answer"));
+        }
+        let outcome = apply(world, now);
+        match outcome {
+            Ok(_) => world.end_call(durability),
+            Err(_) => world.abandon_call(),
+        }
+        let lost = world.dice.roll(world.plan.lost_reply);
+        let word = if outcome.is_ok() { "done" } else { "refused" };
+        world.trace.note(now, format_args!("{name}: {word}{}", if lost { ", reply lost" } else { "" }));
+        if lost { Err(E::outage("the reply was lost")) } else { outcome }
+    }
+
+    async fn wait(&self) {
+        let wait = {
+            let world = &mut *self.world();
+            world.dice.wait(world.plan.delay, world.plan.delay_max)
+        };
+        if let Some(wait) = wait {
+            self.clock.sleep(wait).await;
+        }
+    }
+}
+
+/// Errors that can say "try again later".
+pub(crate) trait Outage {
+    fn outage(why: &'static str) -> Self;
+}
+
+impl Outage for BlobError {
+    fn outage(why: &'static str) -> Self {
+        BlobError::unavailable(why)
+    }
+}
+
+impl Outage for StateError {
+    fn outage(why: &'static str) -> Self {
+        StateError::Unavailable(why.into())
+    }
+}
+
+impl Outage for LeaseError {
+    fn outage(why: &'static str) -> Self {
+        LeaseError::Unavailable(why.into())
+    }
+}
