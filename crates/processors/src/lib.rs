@@ -1,1 +1,11 @@
+//! What can be done to a file: one file each, and [`ALL`], the one list that names them.
+//!
+//! A processor sees bytes and gives bytes. It knows nothing of stores, jobs or retries.
 
+pub mod lines_prefix;
+pub mod suite;
+
+use filemill_core::ports::Processor;
+
+/// Every processor. To add one: a file beside this one, and a line here.
+pub static ALL: &[&dyn Processor] = &[&lines_prefix::LinesPrefix];
