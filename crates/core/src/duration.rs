@@ -27,7 +27,7 @@ fn not_a_duration(text: &str) -> String {
 pub fn format_duration(d: Duration) -> String {
     let millis = d.as_millis();
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if millis > 0 && millis % size == 0 {
+        if millis > 0 && millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
     }

@@ -70,7 +70,7 @@ pub enum Decision {
         changes: ChangeSet,
         durability: Durability,
         /// The job as it will be.
-        job: Job,
+        job: Box<Job>,
     },
     /// Nothing to do, for this reason.
     Stale(&'static str),
@@ -82,6 +82,15 @@ pub fn create(job: Job, now: Timestamp) -> ChangeSet {
     let task = Task::new(TaskId::plan(&job.id, job.run), job.queue.clone(), now);
     let event = event(EventKind::JobCreated, &job, now);
     ChangeSet::new().with(Change::InsertJob(Box::new(job))).with(Change::InsertTask(task)).with(Change::Emit(event))
+}
+
+/// A job that cannot be begun is born failed, so that its file has an outcome and its uploader a reason.
+pub fn create_failed(mut job: Job, failure: Failure, now: Timestamp) -> ChangeSet {
+    job.status = JobStatus::Failed;
+    job.failure = Some(failure);
+    job.finished_at = Some(now);
+    let event = event(EventKind::JobFailed, &job, now);
+    ChangeSet::new().with(Change::InsertJob(Box::new(job))).with(Change::Emit(event))
 }
 
 /// `chance` is uniform over u64 and spreads retries.
@@ -186,7 +195,7 @@ fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance:
     returned.ready_at = now.plus(retry.wait_after(task.attempts, chance));
     returned.last_error = Some(error);
     let changes = ChangeSet::new().with(Change::ReturnTask(returned, token));
-    Decision::Commit { changes, durability: Durability::Lazy, job: snapshot.job.clone() }
+    Decision::Commit { changes, durability: Durability::Lazy, job: Box::new(snapshot.job.clone()) }
 }
 
 fn failure_of(error: TaskError, attempts: u32) -> Failure {
@@ -262,7 +271,7 @@ fn stranded(job: &Job, now: Timestamp) -> Decision {
 fn unwanted(snapshot: Snapshot<'_>) -> Decision {
     let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
     let changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token));
-    Decision::Commit { changes, durability: Durability::Lazy, job: snapshot.job.clone() }
+    Decision::Commit { changes, durability: Durability::Lazy, job: Box::new(snapshot.job.clone()) }
 }
 
 fn add_next_chunk(job: &mut Job, changes: &mut ChangeSet, now: Timestamp) {
@@ -284,7 +293,8 @@ fn next_rev(job: &Job) -> Job {
 }
 
 fn store(job: Job, mut changes: ChangeSet, durability: Durability) -> Decision {
-    changes.push(Change::UpdateJob(Box::new(job.clone())));
+    let job = Box::new(job);
+    changes.push(Change::UpdateJob(job.clone()));
     Decision::Commit { changes, durability, job }
 }
 

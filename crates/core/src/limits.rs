@@ -107,9 +107,13 @@ pub const DECISIONS_MAX: u32 = 16;
 /// SIGTERM: running tasks get this long to finish before they are given back.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// An idle worker looks for tasks this often even if no bell rang: retries that became due, expired leases.
+pub const WORKER_POLL: Duration = Duration::from_secs(1);
 /// How often the sweeper looks, and how much it takes at a time.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub const SWEEP_BATCH: u32 = 100;
+/// Looking through the stores for bytes that nothing refers to is done in one sweep of this many.
+pub const SWEEPS_PER_STORE_SWEEP: u32 = 60;
 /// Live events kept for `Last-Event-ID`: enough for a day of 1 job a second.
 pub const EVENTS_KEPT: u64 = 100_000;
 /// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.

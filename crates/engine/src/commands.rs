@@ -193,7 +193,7 @@ impl Engine {
                 }
             };
             match self.commit(changes, Durability::Synced).await {
-                Ok(_) => return Ok(changed),
+                Ok(_) => return Ok(*changed),
                 Err(StateError::Conflict(_)) => continue,
                 Err(e) => return Err(e.into()),
             }

@@ -22,11 +22,11 @@ mod sweeper;
 mod worker;
 
 pub use chance::Chance;
+pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
 pub use compute::Compute;
 pub use config::{BucketSettings, EngineConfig, QueueSettings};
 pub use error::{CommandError, ConfigError};
-pub use commands::MultipartTicket;
 pub use feed::{Interest, ListenError, Listener};
 pub use oneshot::{OneShot, OneShotError};
 pub use queries::{Health, Link};

@@ -1,0 +1,255 @@
+//! The only place where files and jobs are born: announcements in, records out, then the acknowledgement.
+//!
+//! Idempotent: ids are derived from the announcement, a file moves only to a higher sequencer, and whoever comes late
+//! or twice finds its work done.
+
+use crate::Engine;
+use crate::error::CommandError;
+use crate::publish::abandon_multipart;
+use filemill_core::event::{EventKind, NewEvent};
+use filemill_core::file::File;
+use filemill_core::ids::{FileId, JobId};
+use filemill_core::job::{Failure, Job, JobStatus, Target};
+use filemill_core::key_template::KeyParts;
+use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
+use filemill_core::limits;
+use filemill_core::matching::Subject;
+use filemill_core::object::ObjectRef;
+use filemill_core::ports::{Announcement, AnnouncementKind, Change, ChangeSet, Durability, StateError, is_newer};
+use filemill_core::rule::{Process, Rule};
+use filemill_core::upload::{Upload, UploadStatus};
+use serde_json::json;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
+    let ports = &engine.inner.ports;
+    loop {
+        let pause = match pass(engine).await {
+            Ok(0) => limits::SWEEP_INTERVAL,
+            Ok(_) => continue,
+            Err(e) => {
+                tracing::warn!(error = %e, "ingest cannot read announcements");
+                limits::WORKER_POLL
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = ports.blobs.announced() => {}
+            () = ports.clock.sleep(pause) => {}
+        }
+        if stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// One batch. Answers how many announcements were dealt with.
+pub(crate) async fn pass(engine: &Engine) -> Result<usize, CommandError> {
+    let ports = &engine.inner.ports;
+    let batch = ports.blobs.announcements(limits::INGEST_BATCH).await?;
+    let outcomes = futures::future::join_all(batch.iter().map(|a| ingest(engine, a))).await;
+    let mut done = Vec::with_capacity(batch.len());
+    let mut failed = None;
+    for (announcement, outcome) in batch.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => done.push(announcement.id),
+            Err(e) => failed = Some(e),
+        }
+    }
+    if !done.is_empty() {
+        ports.blobs.acknowledge(&done).await?;
+    }
+    match failed {
+        // what failed is announced again
+        Some(e) if done.is_empty() => Err(e.into()),
+        _ => Ok(done.len()),
+    }
+}
+
+/// Records one announcement. `Ok` also where there was nothing left to do.
+async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), StateError> {
+    let state = &engine.inner.ports.state;
+    let id = FileId::of(&announcement.bucket, &announcement.key);
+    for _ in 0..limits::DECISIONS_MAX {
+        let known = state.file(&id).await?;
+        if !is_newer(&announcement.sequencer, known.as_ref().map(|f| &f.sequencer)) {
+            return Ok(());
+        }
+        let changes = match announcement.kind {
+            AnnouncementKind::Created => created(engine, announcement, &id).await?,
+            AnnouncementKind::Removed => removed(engine, announcement, &id),
+        };
+        match engine.commit(changes, Durability::Lazy).await {
+            Ok(_) => {
+                if known.is_some() {
+                    supersede_older(engine, announcement).await?;
+                }
+                return Ok(());
+            }
+            // another ingest was faster, or the first reply was lost: look again
+            Err(StateError::Conflict(_)) => continue,
+            Err(e) => return Err(e),
+        }
+    }
+    Err(StateError::Conflict(format!("file {id} changes too fast")))
+}
+
+async fn created(engine: &Engine, a: &Announcement, id: &FileId) -> Result<ChangeSet, StateError> {
+    let upload = engine.inner.ports.state.upload_for(&a.bucket, &a.key).await?;
+    let now = engine.now();
+    let file = file_of(a, id, upload.as_ref());
+    let mut changes = ChangeSet::new();
+    changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
+    changes.push(Change::PutFile(file));
+    for (rule, process) in rules_for(engine, a, upload.as_ref()) {
+        changes.changes.extend(birth(a, &rule, process, upload.as_ref(), now).changes);
+    }
+    if let Some(mut upload) = upload {
+        upload.status = UploadStatus::Received;
+        changes.push(Change::UpdateUpload(upload));
+    }
+    Ok(changes)
+}
+
+fn removed(engine: &Engine, a: &Announcement, id: &FileId) -> ChangeSet {
+    let mut file = file_of(a, id, None);
+    file.removed_at = Some(a.at);
+    let event = file_event(EventKind::FileRemoved, &file, engine);
+    ChangeSet::new().with(Change::PutFile(file)).with(Change::Emit(event))
+}
+
+fn file_of(a: &Announcement, id: &FileId, upload: Option<&Upload>) -> File {
+    File {
+        id: id.clone(),
+        bucket: a.bucket.clone(),
+        key: a.key.clone(),
+        size: a.size,
+        etag: a.etag.clone(),
+        content_type: a.content_type.clone(),
+        sequencer: a.sequencer.clone(),
+        upload: upload.map(|u| u.id.clone()),
+        origin: a.origin.clone(),
+        created_at: a.at,
+        removed_at: None,
+    }
+}
+
+fn file_event(kind: EventKind, file: &File, engine: &Engine) -> NewEvent {
+    let data = json!({ "bucket": file.bucket, "key": file.key, "size": file.size, "etag": file.etag });
+    NewEvent {
+        kind,
+        at: engine.now(),
+        job: file.origin.as_ref().map(|o| o.job.clone()),
+        file: Some(file.id.clone()),
+        upload: file.upload.clone(),
+        data,
+    }
+}
+
+/// The rule that the upload named, or all that match; each with the options to use.
+fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Upload>) -> Vec<(Arc<Rule>, Process)> {
+    let rules = &engine.inner.config.rules;
+    if let Some((upload, wanted)) = upload.and_then(|u| u.rule.as_ref().map(|r| (u, r))) {
+        let Some(rule) = rules.get(wanted) else {
+            tracing::warn!(upload = %upload.id, rule = %wanted, "an upload names a rule that is gone");
+            return Vec::new();
+        };
+        let mut process = rule.process.clone();
+        process.options.extend(upload.options.clone());
+        return vec![(rule.clone(), process)];
+    }
+    let subject = Subject { key: &a.key, size: a.size, content_type: a.content_type.as_deref() };
+    let matching = rules.starting_from(&a.bucket, subject, a.origin.as_ref());
+    matching.map(|rule| (rule.clone(), rule.process.clone())).collect()
+}
+
+/// The job of this object and rule, as first commit.
+fn birth(
+    a: &Announcement,
+    rule: &Rule,
+    process: Process,
+    upload: Option<&Upload>,
+    now: filemill_core::time::Timestamp,
+) -> ChangeSet {
+    let parts = KeyParts { bucket: &a.bucket, key: &a.key, rule: rule.id.as_str() };
+    let wanted = rule.output.key.key_for(parts);
+    let target_key = wanted.as_ref().unwrap_or(&a.key).clone();
+    let job = Job {
+        id: JobId::of(&a.bucket, &a.key, a.sequencer.as_str(), rule.id.as_str(), a.at),
+        rev: 1,
+        status: JobStatus::Queued,
+        rule: rule.id.clone(),
+        process,
+        input: ObjectRef { bucket: a.bucket.clone(), key: a.key.clone(), size: a.size, etag: a.etag.clone() },
+        sequencer: a.sequencer.clone(),
+        target: Target { bucket: rule.output.bucket.clone(), key: target_key },
+        output: None,
+        queue: rule.queue.clone(),
+        retry: rule.retry,
+        delete_source: rule.delete_source,
+        run: 1,
+        plan: None,
+        multipart: None,
+        chunks_planned: 0,
+        chunks_done: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        rejects: 0,
+        attempts: 0,
+        failure: None,
+        upload: upload.map(|u| u.id.clone()),
+        metadata: upload.map(|u| u.metadata.clone()).unwrap_or_default(),
+        generation: a.origin.as_ref().map_or(0, |o| o.generation),
+        created_at: a.at,
+        started_at: None,
+        finished_at: None,
+    };
+    match impossible_target(&job, wanted.err().map(|e| e.to_string())) {
+        None => lifecycle::create(job, now),
+        Some(message) => {
+            let failure = Failure { code: "output_key".into(), message, detail: None };
+            lifecycle::create_failed(job, failure, now)
+        }
+    }
+}
+
+fn impossible_target(job: &Job, key_error: Option<String>) -> Option<String> {
+    let overwrites_input = job.target.bucket == job.input.bucket && job.target.key == job.input.key;
+    match key_error {
+        Some(e) => Some(format!("the rule's output key cannot be made from this key: {e}")),
+        None if overwrites_input => Some("the rule's result would overwrite its own input".into()),
+        None => None,
+    }
+}
+
+/// Open jobs of older versions of this object have nothing left to read.
+async fn supersede_older(engine: &Engine, a: &Announcement) -> Result<(), StateError> {
+    let ports = &engine.inner.ports;
+    for mut job in ports.state.open_jobs_of(&a.bucket, &a.key).await? {
+        for _ in 0..limits::DECISIONS_MAX {
+            if job.sequencer >= a.sequencer {
+                break;
+            }
+            let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
+            let Decision::Commit { changes, durability, .. } =
+                lifecycle::decide(snapshot, Happening::Superseded, engine.now(), 0)
+            else {
+                break;
+            };
+            match engine.commit(changes, durability).await {
+                Ok(_) => {
+                    abandon_multipart(ports, &job).await;
+                    break;
+                }
+                Err(StateError::Conflict(_)) => match ports.state.job(&job.id).await? {
+                    Some(newer) => job = newer,
+                    None => break,
+                },
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
+}
