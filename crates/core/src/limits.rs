@@ -133,3 +133,20 @@ pub const INLINE_BYTES_MAX: u64 = 64 * KIB;
 pub const IO_BLOCK_BYTES: usize = 256 * 1024;
 /// Text that `lines.prefix` may put before each line.
 pub const PREFIX_BYTES_MAX: usize = 64 * 1024;
+
+/// REST: a ticket for the live feed is used at once by the page that asked for it.
+pub const TICKET_TTL: Duration = Duration::from_secs(30);
+/// Tickets that are out and unused at a time: more means that somebody only collects them.
+pub const TICKETS_MAX: usize = 1000;
+/// REST: how long an `Idempotency-Key` is remembered, how many, and how many bytes of answers (10,000 part links are
+/// 5 MiB). The oldest is forgotten first.
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
+pub const IDEMPOTENCY_KEYS_MAX: usize = 10_000;
+pub const IDEMPOTENCY_BYTES_MAX: usize = 16 * MIB as usize;
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// Live feed: a frame from or to a WebSocket client.
+pub const FEED_FRAME_BYTES_MAX: usize = MIB as usize;
+/// Live feed: a sign of life goes out this often, so that proxies keep quiet connections open.
+pub const FEED_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Live feed: a WebSocket client that answered no ping for this long is gone; one message may take as long to send.
+pub const FEED_SILENCE_MAX: Duration = Duration::from_secs(45);
