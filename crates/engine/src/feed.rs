@@ -126,6 +126,11 @@ impl Engine {
 }
 
 impl Listener {
+    /// The number to resume behind.
+    pub fn position(&self) -> u64 {
+        self.given
+    }
+
     /// The next event; `None` when the service stops.
     pub async fn next(&mut self) -> Result<Option<Arc<LiveEvent>>, ListenError> {
         loop {
