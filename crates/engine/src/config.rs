@@ -80,7 +80,8 @@ impl EngineConfig {
         self.queues.get(queue).and_then(|q| q.lease).unwrap_or(self.lease)
     }
 
-    pub(crate) fn check(&self, processors: &Registry) -> Result<(), ConfigError> {
+    /// Can these rules run with these processors? [`Engine::new`](crate::Engine::new) asks the same.
+    pub fn check(&self, processors: &Registry) -> Result<(), ConfigError> {
         for rule in self.rules.all() {
             let id = rule.id.as_str();
             processors.prepare(&rule.process).map_err(|e| ConfigError(format!("rule {id:?}: {e}")))?;
