@@ -1,0 +1,54 @@
+//! The memory adapter against the suites of its ports, in both of its modes.
+
+use async_trait::async_trait;
+use filemill_conformance::{Backend, HandClock, Outside};
+use filemill_core::object::ObjectInfo;
+use filemill_memory::{MemoryOptions, MemoryStore};
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Hand {
+    store: Arc<MemoryStore>,
+    clock: Arc<HandClock>,
+}
+
+fn backend(store: Arc<MemoryStore>, clock: Arc<HandClock>) -> Backend {
+    let outside = Box::new(Hand { store: store.clone(), clock });
+    Backend { blobs: store.clone(), state: store.clone(), queue: store, outside }
+}
+
+async fn fresh(publishes: bool) -> Backend {
+    let clock = Arc::new(HandClock::new());
+    let options = MemoryOptions { publishes, ..MemoryOptions::default() };
+    backend(Arc::new(MemoryStore::new(clock.clone(), options)), clock)
+}
+
+#[async_trait]
+impl Outside for Hand {
+    async fn pass(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+
+    async fn flip_bit(&self, object: &ObjectInfo, _content: &[u8]) {
+        self.store.flip_bit(&object.bucket, &object.key);
+    }
+
+    async fn crash(self: Box<Self>) -> Backend {
+        self.store.crash();
+        backend(self.store, self.clock)
+    }
+}
+
+mod publishing {
+    use super::*;
+
+    filemill_conformance::blob_store_suite!(fresh(true));
+    filemill_conformance::state_store_suite!(fresh(true));
+    filemill_conformance::task_queue_suite!(fresh(true));
+}
+
+mod not_publishing {
+    use super::*;
+
+    filemill_conformance::state_store_suite!(fresh(false));
+}

@@ -1,0 +1,35 @@
+//! What a suite is given: the three ports of one fresh store, and a hand that reaches it from outside.
+
+use async_trait::async_trait;
+use filemill_core::object::ObjectInfo;
+use filemill_core::ports::{BlobStore, StateStore, TaskQueue};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Backend {
+    pub blobs: Arc<dyn BlobStore>,
+    pub state: Arc<dyn StateStore>,
+    pub queue: Arc<dyn TaskQueue>,
+    /// Also the place for guards, such as a temporary folder.
+    pub outside: Box<dyn Outside>,
+}
+
+#[async_trait]
+pub trait Outside: Send + Sync {
+    /// Lets time pass on the store's clock.
+    async fn pass(&self, duration: Duration);
+
+    /// Flips a bit of the object's stored bytes; `content` is what they are. Objects given here are 1 MiB or larger.
+    async fn flip_bit(&self, object: &ObjectInfo, content: &[u8]);
+
+    /// The store goes down without a farewell and comes back. The other handles are dropped before.
+    async fn crash(self: Box<Self>) -> Backend;
+}
+
+impl Backend {
+    pub async fn crash(self) -> Backend {
+        let Backend { blobs, state, queue, outside } = self;
+        drop((blobs, state, queue));
+        outside.crash().await
+    }
+}

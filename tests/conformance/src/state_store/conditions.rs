@@ -1,0 +1,100 @@
+//! Every condition that a change carries, alone: it holds, or the whole set is refused.
+
+use super::refuses_whole;
+use crate::backend::Backend;
+use crate::samples::*;
+use filemill_core::file::File;
+use filemill_core::object::Sequencer;
+use filemill_core::ports::*;
+use filemill_core::upload::{Upload, UploadStatus};
+use futures::future::join_all;
+
+/// S2
+pub async fn a_file_gives_way_only_to_a_later_event(backend: Backend) {
+    commit(&backend, [Change::PutFile(file("a", 9))]).await.expect("insert");
+    for nth in [8, 9] {
+        refuses_whole(&backend, || Change::PutFile(file("a", nth))).await;
+    }
+    let newer = File { size: 11, removed_at: Some(time()), ..file("a", 10) };
+    commit(&backend, [Change::PutFile(newer.clone())]).await.expect("a later event");
+    assert_eq!(backend.state.file(&newer.id).await.expect("file"), Some(newer));
+}
+
+/// S2: sequencers are compared padded, as S3 says.
+pub async fn sequencers_of_different_length_are_compared_padded(backend: Backend) {
+    let with = |text: &str| File { sequencer: Sequencer::new(text), ..file("a", 1) };
+    commit(&backend, [Change::PutFile(with("9"))]).await.expect("insert");
+    commit(&backend, [Change::PutFile(with("10"))]).await.expect("10 is above 9");
+    refuses_whole(&backend, || Change::PutFile(with("0A"))).await;
+    commit(&backend, [Change::PutFile(with("0055AED6DCD90281E5"))]).await.expect("above");
+    refuses_whole(&backend, || Change::PutFile(with("55AED6DCD90281E4"))).await;
+}
+
+/// S2
+pub async fn an_upload_is_inserted_once(backend: Backend) {
+    commit(&backend, [Change::InsertUpload(upload("a", 1))]).await.expect("insert");
+    refuses_whole(&backend, || Change::InsertUpload(upload("a", 1))).await;
+}
+
+/// S2
+pub async fn an_upload_is_replaced_whatever_is_there(backend: Backend) {
+    let received = Upload { status: UploadStatus::Received, ..upload("a", 1) };
+    for state in [upload("a", 1), received.clone(), upload("a", 1), received] {
+        commit(&backend, [Change::UpdateUpload(state.clone())]).await.expect("update");
+        assert_eq!(backend.state.upload(&state.id).await.expect("upload"), Some(state));
+    }
+}
+
+/// S2
+pub async fn a_job_is_inserted_once(backend: Backend) {
+    let job = job("a", 1);
+    stored_job(&backend, &job, &[]).await;
+    refuses_whole(&backend, || Change::InsertJob(Box::new(job.clone()))).await;
+    assert_eq!(backend.state.job(&job.id).await.expect("job"), Some(job));
+}
+
+/// S2
+pub async fn a_job_is_updated_from_the_revision_before(backend: Backend) {
+    let job = job("a", 1);
+    refuses_whole(&backend, || Change::UpdateJob(Box::new(next_rev(&job)))).await;
+    stored_job(&backend, &job, &[]).await;
+    let skipped = next_rev(&next_rev(&job));
+    for wrong in [&job, &skipped] {
+        refuses_whole(&backend, || Change::UpdateJob(Box::new(wrong.clone()))).await;
+    }
+    commit(&backend, [Change::UpdateJob(Box::new(next_rev(&job)))]).await.expect("update");
+    refuses_whole(&backend, || Change::UpdateJob(Box::new(next_rev(&job)))).await;
+    commit(&backend, [Change::UpdateJob(Box::new(skipped.clone()))]).await.expect("update");
+    assert_eq!(backend.state.job(&job.id).await.expect("job"), Some(skipped));
+}
+
+/// S2
+pub async fn a_task_is_inserted_once(backend: Backend) {
+    let job = job("a", 1);
+    stored_job(&backend, &job, &[plan_task(&job)]).await;
+    refuses_whole(&backend, || Change::InsertTask(plan_task(&job))).await;
+    let next_run = filemill_core::job::Job { run: 2, ..job.clone() };
+    let others = [plan_task(&next_run), chunk_task(&job, 0), chunk_task(&job, 1)];
+    commit(&backend, others.map(Change::InsertTask)).await.expect("another run, kind or index is another task");
+}
+
+/// S2
+pub async fn a_chunk_counts_once(backend: Backend) {
+    let job = job("a", 1);
+    stored_job(&backend, &job, &[]).await;
+    commit(&backend, [Change::InsertChunk(chunk_record(&job, 3))]).await.expect("insert");
+    refuses_whole(&backend, || Change::InsertChunk(chunk_record(&job, 3))).await;
+    let next_run = filemill_core::job::Job { run: 2, ..job.clone() };
+    commit(&backend, [Change::InsertChunk(chunk_record(&next_run, 3))]).await.expect("another run");
+}
+
+/// S2
+pub async fn of_sixteen_who_record_a_chunk_one_wins(backend: Backend) {
+    let job = job("a", 1);
+    stored_job(&backend, &job, &[]).await;
+    let records =
+        (0..16).map(|_| commit(&backend, [Change::InsertChunk(chunk_record(&job, 0)), Change::Emit(event(0))]));
+    let outcomes = join_all(records).await;
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1, "{outcomes:?}");
+    assert_eq!(backend.state.events_after(0, 100).await.expect("events").len(), 1);
+}

@@ -1,0 +1,96 @@
+//! What the sweeper asks: overdue uploads, stranded jobs, leftovers of ended jobs, counts.
+
+use crate::backend::Backend;
+use crate::samples::*;
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::ports::*;
+use filemill_core::upload::{Upload, UploadStatus};
+use std::time::Duration;
+
+fn with_status(job: Job, status: JobStatus) -> Job {
+    Job { status, ..job }
+}
+
+/// S5
+pub async fn overdue_uploads_are_the_pending_ones_whose_link_ended(backend: Backend) {
+    let (early, late) = (upload("early", 1), upload("late", 100));
+    let received = Upload { status: UploadStatus::Received, ..upload("received", 3) };
+    let expired = Upload { status: UploadStatus::Expired, ..upload("expired", 2) };
+    for upload in [&early, &late, &received, &expired] {
+        commit(&backend, [Change::InsertUpload(upload.clone())]).await.expect("insert");
+    }
+    let at_its_end = backend.state.overdue_uploads(early.expires_at, 10).await.expect("uploads");
+    assert_eq!(at_its_end, []);
+    let behind = early.expires_at.plus(Duration::from_millis(1));
+    assert_eq!(backend.state.overdue_uploads(behind, 10).await.expect("uploads"), [early]);
+    let much_later = behind.plus(Duration::from_secs(10_000));
+    assert_eq!(backend.state.overdue_uploads(much_later, 10).await.expect("uploads").len(), 2);
+    assert_eq!(backend.state.overdue_uploads(much_later, 1).await.expect("uploads").len(), 1);
+}
+
+/// S5
+pub async fn stranded_jobs_are_the_open_ones_without_a_task(backend: Backend) {
+    let (stranded, running) = (job("stranded", 1), with_status(job("running", 2), JobStatus::Running));
+    let (with_task, ended) = (job("with task", 3), with_status(job("ended", 4), JobStatus::Failed));
+    for lost in [&stranded, &running, &ended] {
+        stored_job(&backend, lost, &[]).await;
+    }
+    stored_job(&backend, &with_task, &[chunk_task(&with_task, 7)]).await;
+    let mut found = backend.state.stranded_jobs(10).await.expect("jobs");
+    found.sort_by_key(|j| j.id.clone());
+    assert_eq!(found, [stranded, running]);
+    assert_eq!(backend.state.stranded_jobs(1).await.expect("jobs").len(), 1);
+}
+
+/// S5
+pub async fn cleaning_takes_what_ended_jobs_left_and_nothing_else(backend: Backend) {
+    let (open, ended) = (job("open", 1), with_status(job("ended", 2), JobStatus::Cancelled));
+    for job in [&open, &ended] {
+        stored_job(&backend, job, &[plan_task(job), chunk_task(job, 1)]).await;
+        commit(&backend, [0, 1].map(|i| Change::InsertChunk(chunk_record(job, i)))).await.expect("chunks");
+    }
+    let mut cleaned = 0;
+    while let one @ 1.. = backend.state.clean(100, 1).await.expect("clean") {
+        cleaned += one;
+    }
+    assert_eq!(cleaned, 4, "two tasks and two chunks, one at a time");
+    assert_eq!(backend.state.chunks(&ended.id, 1).await.expect("chunks"), []);
+    assert_eq!(backend.state.chunks(&open.id, 1).await.expect("chunks").len(), 2);
+    for (job, is_there) in [(&open, true), (&ended, false)] {
+        assert_eq!(backend.state.task(&plan_task(job).id).await.expect("task").is_some(), is_there);
+        assert_eq!(backend.state.job(&job.id).await.expect("job").as_ref(), Some(job));
+    }
+}
+
+/// S6
+pub async fn cleaning_keeps_the_newest_events_and_their_numbers(backend: Backend) {
+    for n in 0..10 {
+        commit(&backend, [Change::Emit(event(n))]).await.expect("commit");
+    }
+    let last = backend.state.last_event().await.expect("last event");
+    while backend.state.clean(3, 2).await.expect("clean") > 0 {}
+    let kept = backend.state.events_after(0, 100).await.expect("events");
+    let numbers: Vec<_> = kept.iter().map(|e| e.event.data["number"].as_u64()).collect();
+    assert_eq!(numbers, [Some(7), Some(8), Some(9)]);
+    while backend.state.clean(0, 100).await.expect("clean") > 0 {}
+    assert_eq!(backend.state.last_event().await.expect("last event"), last);
+    let next = commit(&backend, [Change::Emit(event(10))]).await.expect("commit").last_event;
+    assert!(next > Some(last), "a number is never given twice: {next:?} after {last}");
+}
+
+/// S5
+pub async fn counts_tell_what_waits_and_what_runs(backend: Backend) {
+    let empty = backend.state.counts().await.expect("counts");
+    assert_eq!((empty.jobs_queued, empty.tasks_ready, empty.tasks_leased, empty.oldest_ready_at), (0, 0, 0, None));
+    let (a, b) = (job("a", 1), with_status(job("b", 2), JobStatus::Running));
+    let mut later = chunk_task(&a, 5);
+    later.ready_at = time().plus(Duration::from_secs(1000));
+    stored_job(&backend, &a, &[plan_task(&a), chunk_task(&a, 1), later]).await;
+    stored_job(&backend, &b, &[]).await;
+    stored_job(&backend, &with_status(job("c", 3), JobStatus::Completed), &[]).await;
+    lease_one(&backend).await;
+    let counts = backend.state.counts().await.expect("counts");
+    assert_eq!((counts.jobs_queued, counts.jobs_running), (1, 1));
+    assert_eq!((counts.tasks_ready, counts.tasks_leased), (1, 1));
+    assert_eq!(counts.oldest_ready_at, Some(time()));
+}

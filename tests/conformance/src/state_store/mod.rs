@@ -1,0 +1,40 @@
+//! The suite of `StateStore`, by subject.
+
+mod change_sets;
+mod conditions;
+mod durability;
+mod events;
+mod housekeeping;
+mod leases;
+mod publications;
+mod queries;
+
+pub use change_sets::*;
+pub use conditions::*;
+pub use durability::*;
+pub use events::*;
+pub use housekeeping::*;
+pub use leases::*;
+pub use publications::*;
+pub use queries::*;
+
+use crate::backend::Backend;
+use crate::samples::*;
+use filemill_core::ports::*;
+
+/// Commits `change` together with others that would hold, before and behind it, and sees it refused and nothing of
+/// the set written.
+async fn refuses_whole(backend: &Backend, change: impl Fn() -> Change) {
+    let (before, behind) = (file("before", 1), file("behind", 1));
+    for at in 0..3 {
+        let mut changes =
+            vec![Change::PutFile(before.clone()), Change::Emit(event(1)), Change::PutFile(behind.clone())];
+        changes.insert(at, change());
+        let seq = backend.state.last_event().await.expect("last event");
+        let refused = backend.state.commit(ChangeSet { changes }, Durability::Synced).await;
+        assert!(matches!(refused, Err(StateError::Conflict(_))), "{:?}: {refused:?}", change());
+        assert_eq!(backend.state.file(&before.id).await.expect("file"), None);
+        assert_eq!(backend.state.file(&behind.id).await.expect("file"), None);
+        assert_eq!(backend.state.last_event().await.expect("last event"), seq);
+    }
+}
