@@ -54,7 +54,8 @@ impl Default for Patience {
 }
 
 /// The connections beyond the cap hear this; written whole, so that no client waits in a dark queue.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Longest head of a request: an URL with a 1,024-byte key, percent-encoded and signed, fits many times.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// After an accept failed (usually: no descriptors left) the loop waits this long for some to come back.
@@ -130,13 +131,8 @@ struct Guest {
     place: OwnedSemaphorePermit,
 }
 
-async fn converse<S, B>(
-    door: &'static str,
-    guest: Guest,
-    service: S,
-    patience: Arc<Patience>,
-    stop: CancellationToken,
-) where
+async fn converse<S, B>(door: &'static str, guest: Guest, service: S, patience: Arc<Patience>, stop: CancellationToken)
+where
     S: tower::Service<Request<GuardedBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,

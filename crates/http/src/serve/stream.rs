@@ -38,7 +38,9 @@ impl GuardedStream {
             }
         }
         match self.alarm.as_mut().map(|alarm| alarm.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "client stopped reading"))),
+            Some(Poll::Ready(())) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "client stopped reading")))
+            }
             _ => Poll::Pending,
         }
     }

@@ -1,0 +1,258 @@
+//! Strict reading of requests: bodies, query strings and ids. What is unknown, doubled or of the wrong type is refused
+//! with its name and place, and nothing is guessed.
+
+use super::problem::Problem;
+use crate::serve::BodyError;
+use axum::body::HttpBody;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::limits;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::str::FromStr;
+use url::form_urlencoded;
+
+/// A JSON body. Wrong syntax is 400 with line and column; wrong content is 422 with the path.
+pub struct StrictJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let bytes = read_body(body).await?;
+        parse_json(&bytes).map(StrictJson)
+    }
+}
+
+/// No body, or an empty object.
+pub struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = read_body(request.into_body()).await?;
+        let empty = bytes.trim_ascii().is_empty() || parse_json::<serde_json::Map<_, _>>(&bytes)?.is_empty();
+        if empty { Ok(NoBody) } else { Err(Problem::invalid_field("", "this request takes no fields")) }
+    }
+}
+
+/// The whole body, if it is not larger than a JSON body may be.
+pub async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > limits::JSON_BODY_BYTES_MAX as u64 {
+        return Err(body_too_large());
+    }
+    let collected = Limited::new(body, limits::JSON_BODY_BYTES_MAX).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|e| body_problem(&*e))
+}
+
+fn body_problem(e: &(dyn Error + 'static)) -> Problem {
+    let mut cause = Some(e);
+    while let Some(e) = cause {
+        if e.is::<LengthLimitError>() {
+            return body_too_large();
+        }
+        if let Some(BodyError::TooSlow) = e.downcast_ref() {
+            return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the request body came too slowly");
+        }
+        cause = e.source();
+    }
+    Problem::bad_request("body_broken", "the request body ended early")
+}
+
+fn body_too_large() -> Problem {
+    let detail = format!("a request body has at most {} bytes here", limits::JSON_BODY_BYTES_MAX);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default());
+    let essence = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let given = given.map_or("none".to_owned(), |g| format!("{:?}", g.chars().take(100).collect::<String>()));
+    let detail = format!("send the body as content-type application/json (given: {given})");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let path = e.path().to_string();
+        json_problem(path.trim_start_matches('.'), e.inner())
+    })?;
+    reader.end().map_err(|e| json_problem("", &e))?;
+    Ok(value)
+}
+
+fn json_problem(path: &str, e: &serde_json::Error) -> Problem {
+    let place = format!(" at line {} column {}", e.line(), e.column());
+    let text = e.to_string();
+    let message = text.strip_suffix(&place).unwrap_or(&text);
+    if e.is_data() {
+        let field = unknown_name(message).unwrap_or(path);
+        return Problem::invalid_field(field, message);
+    }
+    Problem::bad_request("malformed_json", format!("line {}, column {}: {message}", e.line(), e.column()))
+}
+
+/// The name in serde's "unknown field `x`, expected …", which stands in no path.
+fn unknown_name(message: &str) -> Option<&str> {
+    message.strip_prefix("unknown field `")?.split_once('`').map(|(name, _)| name)
+}
+
+/// Typed query parameters. An empty value is the same as none, so that forms can send all their fields.
+pub struct StrictQuery<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parse_query(parts.uri.query().unwrap_or_default()).map(StrictQuery)
+    }
+}
+
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let given = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    let given = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(given.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|e| {
+        let path = e.path().to_string();
+        let message = e.inner().to_string();
+        let name = unknown_name(&message).unwrap_or(path.trim_start_matches('.'));
+        Problem::invalid_parameter(name, message.replace("unknown field", "unknown parameter"))
+    })
+}
+
+/// For routes without parameters.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// An id in the path. One that is not well formed names nothing: 404, like one that is unknown.
+pub struct IdInPath<T>(pub T);
+
+/// An id that clients know.
+pub trait PublicId: Sized + Send {
+    const NOUN: &'static str;
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! public_id {
+    ($id:ty, $noun:literal) => {
+        impl PublicId for $id {
+            const NOUN: &'static str = $noun;
+            fn read(text: &str) -> Option<Self> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+public_id!(JobId, "job");
+public_id!(FileId, "file");
+public_id!(UploadId, "upload");
+
+impl<S: Send + Sync, T: PublicId> FromRequestParts<S> for IdInPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await.map(|p| p.0).unwrap_or_default();
+        let shown = || text.chars().take(64).collect::<String>();
+        T::read(&text).map(IdInPath).ok_or_else(|| Problem::not_found(T::NOUN, &shown()))
+    }
+}
+
+/// Reads a parameter's text into its type, naming the parameter if it cannot.
+pub fn read_parameter<T>(
+    name: &str,
+    text: Option<String>,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, Problem> {
+    text.map(|text| read(&text).map_err(|message| Problem::invalid_parameter(name, message))).transpose()
+}
+
+/// An id given as a parameter: 400 if it is none.
+pub fn read_id<T: PublicId>(text: &str) -> Result<T, String> {
+    T::read(text)
+        .ok_or_else(|| format!("{:?} is not the id of a {}", text.chars().take(64).collect::<String>(), T::NOUN))
+}
+
+/// The page size: 1 to [`limits::PAGE_MAX`].
+pub fn page_limit(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(limits::PAGE_DEFAULT) {
+        limit @ 1..=limits::PAGE_MAX => Ok(limit),
+        other => {
+            let message = format!("{other} is not between 1 and {}", limits::PAGE_MAX);
+            Err(Problem::invalid_parameter("limit", message))
+        }
+    }
+}
+
+/// A header that holds a number, if it is there.
+pub fn number_header<T: FromStr>(headers: &HeaderMap, name: &str) -> Result<Option<T>, Problem> {
+    let Some(value) = headers.get(name).filter(|v| !v.is_empty()) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number.map(Some).ok_or_else(|| Problem::bad_request("invalid_header", format!("{name} is not a number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Wish {
+        size: u64,
+        tags: Option<Vec<u8>>,
+    }
+
+    fn told(problem: Problem) -> (u16, String) {
+        let text = format!("{problem:?}");
+        (problem.into_response().status().as_u16(), text)
+    }
+
+    #[test]
+    fn wrong_syntax_is_400_with_its_place() {
+        for bad in ["", "{", "{\"size\": 1,}", "{\"size\": 1} x", "nul"] {
+            let (status, text) = told(parse_json::<Wish>(bad.as_bytes()).expect_err(bad));
+            assert_eq!(status, 400, "{bad}");
+            assert!(text.contains("line 1, column"), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_content_is_422_with_its_path() {
+        for (bad, path) in [
+            ("{\"size\": \"x\"}", "size"),
+            ("{\"size\": -1}", "size"),
+            ("{\"size\": 1, \"tags\": [1, 999]}", "tags[1]"),
+            ("{\"size\": 1, \"sise\": 2}", "sise"),
+            ("{}", "size"),
+            ("{\"size\": 1, \"size\": 1}", "size"),
+        ] {
+            let (status, text) = told(parse_json::<Wish>(bad.as_bytes()).expect_err(bad));
+            assert_eq!(status, 422, "{bad}");
+            assert!(text.contains(path), "{bad}: {text}");
+        }
+    }
+
+    #[test]
+    fn query_strings_are_strict_and_empty_values_are_none() {
+        assert_eq!(parse_query::<Wish>("size=1&tags=").expect("empty is none").size, 1);
+        for (bad, name) in [("size=x", "size"), ("sise=1&size=1", "sise"), ("size=1&size=2", "size")] {
+            let (status, text) = told(parse_query::<Wish>(bad).expect_err(bad));
+            assert_eq!(status, 400, "{bad}");
+            assert!(text.contains(name), "{bad}: {text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Jobs: looking at them, stopping them, running them again, and getting their results.
+
+use super::ApiState;
+use super::cursor::{from_cursor, to_cursor};
+use super::extract::{IdInPath, NoBody, NoParams, StrictQuery, page_limit, read_id, read_parameter};
+use super::links::{LinkParams, link_answer};
+use super::problem::Problem;
+use super::views::{JobStatusView, JobView, LinkView, ListView, ProblemView};
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use filemill_core::ids::JobId;
+use filemill_core::job::JobStatus;
+use filemill_core::object::BucketName;
+use filemill_core::ports::{JobQuery, Page};
+use filemill_core::rule::RuleId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Filters are ANDed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobsParams {
+    #[param(value_type = Option<JobStatusView>)]
+    status: Option<JobStatus>,
+    rule: Option<String>,
+    /// The input's bucket.
+    bucket: Option<String>,
+    /// The input's key; with a trailing `*` a prefix.
+    key: Option<String>,
+    /// The upload that brought the input.
+    upload: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+}
+
+impl JobsParams {
+    fn query(self) -> Result<JobQuery, Problem> {
+        Ok(JobQuery {
+            status: self.status,
+            rule: read_parameter("rule", self.rule, RuleId::parse)?,
+            bucket: read_parameter("bucket", self.bucket, |text| BucketName::parse(text).map_err(|e| e.to_string()))?,
+            key: self.key,
+            upload: read_parameter("upload", self.upload, read_id)?,
+            after: from_cursor(self.cursor)?,
+            limit: page_limit(self.limit)?,
+        })
+    }
+}
+
+/// List jobs, newest first
+#[utoipa::path(
+    get, path = "/v1/jobs", tag = "jobs",
+    params(JobsParams),
+    responses(
+        (status = 200, description = "A page of jobs", body = ListView<JobView>),
+        (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
+    ),
+)]
+pub async fn list_jobs(
+    State(state): State<ApiState>,
+    StrictQuery(params): StrictQuery<JobsParams>,
+) -> Result<Json<ListView<JobView>>, Problem> {
+    let Page { items, more } = state.engine.jobs(&params.query()?).await?;
+    let next_cursor = items.last().filter(|_| more).map(|job| to_cursor(&job.id));
+    let items = items.into_iter().map(JobView::from).collect();
+    Ok(Json(ListView { items, next_cursor }))
+}
+
+/// See a job
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 200, description = "The job", body = JobView),
+        (status = 404, description = "No such job", body = ProblemView),
+    ),
+)]
+pub async fn get_job(
+    State(state): State<ApiState>,
+    IdInPath(id): IdInPath<JobId>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+) -> Result<Json<JobView>, Problem> {
+    Ok(Json(state.engine.job(&id).await?.into()))
+}
+
+/// Cancel a job
+///
+/// A cancelled job starts nothing more; what runs for it stops soon.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
+    ),
+    responses(
+        (status = 200, description = "The cancelled job", body = JobView),
+        (status = 404, description = "No such job", body = ProblemView),
+        (status = 409, description = "The job is already over", body = ProblemView),
+    ),
+)]
+pub async fn cancel_job(
+    State(state): State<ApiState>,
+    IdInPath(id): IdInPath<JobId>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+    NoBody: NoBody,
+) -> Result<Json<JobView>, Problem> {
+    Ok(Json(state.engine.cancel_job(&id).await?.into()))
+}
+
+/// Run a failed or cancelled job again, from its start
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/retry", tag = "jobs",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
+    ),
+    responses(
+        (status = 200, description = "The job, queued again", body = JobView),
+        (status = 404, description = "No such job", body = ProblemView),
+        (status = 409, description = "The job has not failed and was not cancelled", body = ProblemView),
+    ),
+)]
+pub async fn retry_job(
+    State(state): State<ApiState>,
+    IdInPath(id): IdInPath<JobId>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+    NoBody: NoBody,
+) -> Result<Json<JobView>, Problem> {
+    Ok(Json(state.engine.retry_job(&id).await?.into()))
+}
+
+/// Download a job's result
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/result", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id"), LinkParams),
+    responses(
+        (status = 200, description = "The link, with `redirect=false`", body = LinkView),
+        (status = 303, description = "To a signed link",
+            headers(("location" = String, description = "The signed link"))),
+        (status = 404, description = "No such job, or its result was deleted", body = ProblemView),
+        (status = 409, description = "The job is not completed", body = ProblemView),
+    ),
+)]
+pub async fn get_result(
+    State(state): State<ApiState>,
+    IdInPath(id): IdInPath<JobId>,
+    StrictQuery(params): StrictQuery<LinkParams>,
+) -> Result<Response, Problem> {
+    link_answer(state.engine.result_link(&id).await?, &params)
+}

@@ -1,0 +1,131 @@
+//! The live feed: what happens to files, jobs and uploads, as it happens. By server-sent events or WebSocket.
+//!
+//! Stored events come in order, each once, and carry a rising number; a listener that went away resumes behind the last
+//! number it saw and misses nothing. Progress in between is told to whoever listens and is not stored.
+
+mod events;
+mod socket;
+
+pub use events::{__path_listen_by_events, listen_by_events};
+pub use socket::{__path_listen_by_socket, listen_by_socket};
+
+use super::ApiState;
+use super::extract::{read_id, read_parameter};
+use super::problem::Problem;
+use filemill_core::event::{EventKind, LiveEvent};
+use filemill_engine::{Interest, ListenError, Listener};
+use metrics::gauge;
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use utoipa::IntoParams;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListenParams {
+    /// Only events of this job.
+    job: Option<String>,
+    /// Only events of this upload.
+    upload: Option<String>,
+    /// Only events of these kinds, with commas between: `job.completed,job.failed`.
+    kind: Option<String>,
+    /// Resume behind this number. Without it the feed starts now.
+    after: Option<u64>,
+    /// Instead of the token: a ticket from `POST /v1/tickets`.
+    #[serde(rename = "ticket")]
+    _ticket: Option<String>,
+}
+
+impl ListenParams {
+    fn interest(&self) -> Result<Interest, Problem> {
+        Ok(Interest {
+            job: read_parameter("job", self.job.clone(), read_id)?,
+            upload: read_parameter("upload", self.upload.clone(), read_id)?,
+            kinds: read_parameter("kind", self.kind.clone(), read_kinds)?.unwrap_or_default(),
+        })
+    }
+}
+
+fn read_kinds(text: &str) -> Result<Vec<EventKind>, String> {
+    let known = || EventKind::ALL.map(EventKind::as_str).join(", ");
+    let read =
+        |name: &str| EventKind::parse(name).ok_or_else(|| format!("there is no {name:?}; known are {}", known()));
+    text.split(',').map(|name| read(name.trim())).collect()
+}
+
+/// One listener with its filter and its place among [`LISTENERS_MAX`](filemill_core::limits::LISTENERS_MAX).
+struct Subscription {
+    listener: Listener,
+    interest: Interest,
+    closing: CancellationToken,
+    _place: Place,
+}
+
+/// Why a feed ends from our side. Either way the client may resume.
+enum Ending {
+    Stopping,
+    TooSlow,
+    StoreFailed,
+}
+
+impl Subscription {
+    async fn open(state: &ApiState, params: &ListenParams, after: Option<u64>) -> Result<Self, Problem> {
+        let interest = params.interest()?;
+        if state.closing.is_cancelled() {
+            return Err(Problem::unavailable("stopping", "the service is stopping"));
+        }
+        let permit = state.listeners.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Problem::unavailable("too_many_listeners", "too many feeds are open"))?;
+        let listener = state.engine.listen(after).await?;
+        Ok(Subscription { listener, interest, closing: state.closing.clone(), _place: Place::take(permit) })
+    }
+
+    /// The number to resume behind.
+    fn position(&self) -> u64 {
+        self.listener.position()
+    }
+
+    /// The next event of interest. May be dropped while waiting without losing one.
+    async fn next(&mut self) -> Result<Arc<LiveEvent>, Ending> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Err(Ending::Stopping),
+                event = self.listener.next() => event,
+            };
+            match event {
+                Ok(Some(event)) if self.interest.takes(&event.event) => return Ok(event),
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(Ending::Stopping),
+                Err(ListenError::TooSlow(missed)) => {
+                    tracing::info!(missed, "live feed ended: listener too slow");
+                    return Err(Ending::TooSlow);
+                }
+                Err(ListenError::Store(e)) => {
+                    tracing::warn!(error = %e, "live feed ended: events cannot be read");
+                    return Err(Ending::StoreFailed);
+                }
+            }
+        }
+    }
+}
+
+/// A place among the listeners, counted.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn take(permit: OwnedSemaphorePermit) -> Self {
+        gauge!("filemill_feed_listeners").increment(1.0);
+        Place { _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        gauge!("filemill_feed_listeners").decrement(1.0);
+    }
+}

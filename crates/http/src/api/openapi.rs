@@ -1,0 +1,95 @@
+//! The OpenAPI document, made from the handlers themselves. `docs/openapi.json` is its golden copy.
+//!
+//! What every operation shares is added here: the token, and the answers that any request can get.
+
+use super::extract::{NoParams, StrictQuery};
+use super::views::ProblemView;
+use axum::http::header;
+use axum::response::IntoResponse;
+use std::sync::LazyLock;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Filemill",
+        description = "Self-hosted, event-driven file processing: upload by presigned URL, watch the job, download the result.\n\nErrors are problem documents (RFC 9457) with a stable `code`. Lists answer `{items, next_cursor}`. Unknown fields and unknown parameters are refused by name.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "uploads", description = "Links to send files by"),
+        (name = "jobs", description = "One file x one rule"),
+        (name = "files", description = "Objects that exist"),
+        (name = "rules", description = "What is configured, and what could be"),
+        (name = "live", description = "What happens, as it happens"),
+        (name = "operation", description = "Health, metrics, this document"),
+    ),
+    components(schemas(ProblemView)),
+    security(("token" = [])),
+)]
+struct Skeleton;
+
+/// The document before its paths.
+pub fn skeleton() -> Document {
+    Skeleton::openapi()
+}
+
+/// The whole document, as text.
+pub fn document() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let mut document = super::routes().into_openapi();
+        Shared.modify(&mut document);
+        document.to_pretty_json().expect("the document is plain data") + "\n"
+    });
+    &TEXT
+}
+
+/// This document
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operation", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+)]
+pub async fn get_document(StrictQuery(NoParams {}): StrictQuery<NoParams>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document())
+}
+
+struct Shared;
+
+impl Modify for Shared {
+    fn modify(&self, document: &mut Document) {
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The admin token")).build();
+        let components = document.components.get_or_insert_default();
+        components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(token)));
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+                complete(operation);
+            }
+        }
+    }
+}
+
+/// Adds the answers that any request can get, and says that errors are problem documents.
+fn complete(operation: &mut Operation) {
+    let open = operation.security.is_some();
+    let anywhere = [("401", "No valid token"), ("500", "An error of the service"), ("503", "A store does not answer")];
+    for (status, description) in anywhere.into_iter().skip(if open { 3 } else { 0 }) {
+        let response = ResponseBuilder::new().description(description).content("application/json", problem());
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.as_str() >= "400"
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert("application/problem+json".to_owned(), content);
+        }
+    }
+}
+
+fn problem() -> Content {
+    Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(Ref::from_schema_name("Problem"))))
+}

@@ -1,0 +1,95 @@
+//! The metrics recorder of the process, and the gauges that are read when somebody asks.
+//!
+//! Names follow Prometheus: a unit at the end, `_total` for counters. Labels take few values: never a key, an id or a
+//! path with an id in it.
+
+use filemill_core::time::Timestamp;
+use filemill_engine::Health;
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+pub use metrics_exporter_prometheus::PrometheusHandle;
+
+/// From a lookup in memory to the request timeout.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+static STARTED: OnceLock<Instant> = OnceLock::new();
+
+/// Installs the recorder for this process. Call it once, first thing; a second call is an error.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    STARTED.get_or_init(Instant::now);
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?;
+    let handle = builder.install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    describe_counter!("filemill_http_requests_total", "requests answered by the REST door");
+    describe_histogram!("filemill_http_request_seconds", "time to the head of the answer, live feeds excepted");
+    describe_counter!("filemill_accept_failures_total", "connections that could not be accepted");
+    describe_gauge!("filemill_feed_listeners", "open live feeds");
+    describe_gauge!("filemill_jobs", "open jobs by status");
+    describe_gauge!("filemill_tasks", "tasks by state");
+    describe_gauge!("filemill_oldest_ready_task_age_seconds", "how long the oldest ready task has waited");
+    describe_gauge!("filemill_store_up", "1 if both stores answered");
+    describe_gauge!("filemill_store_objects", "objects stored");
+    describe_gauge!("filemill_store_bytes", "bytes stored");
+    describe_gauge!("filemill_store_free_bytes", "room left, where the store knows");
+    describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
+    describe_gauge!("filemill_build_info", "1; the version is a label");
+    describe_gauge!("filemill_uptime_seconds", "since the process started");
+    describe_gauge!("process_resident_memory_bytes", "resident memory of the process");
+    describe_gauge!("process_open_fds", "open file descriptors of the process");
+}
+
+/// What the stores say; `None` if they did not answer.
+pub(crate) fn record_health(health: Option<Health>, now: Timestamp) {
+    gauge!("filemill_store_up").set(if health.is_some() { 1.0 } else { 0.0 });
+    let Some(Health { state, store }) = health else { return };
+    gauge!("filemill_jobs", "status" => "queued").set(state.jobs_queued as f64);
+    gauge!("filemill_jobs", "status" => "running").set(state.jobs_running as f64);
+    gauge!("filemill_tasks", "state" => "ready").set(state.tasks_ready as f64);
+    gauge!("filemill_tasks", "state" => "leased").set(state.tasks_leased as f64);
+    let oldest = state.oldest_ready_at.map_or(0.0, |at| now.since(at).as_secs_f64());
+    gauge!("filemill_oldest_ready_task_age_seconds").set(oldest);
+    gauge!("filemill_store_objects").set(store.objects as f64);
+    gauge!("filemill_store_bytes").set(store.bytes as f64);
+    gauge!("filemill_announcements_waiting").set(store.announcements_waiting as f64);
+    if let Some(free) = store.free_bytes {
+        gauge!("filemill_store_free_bytes").set(free as f64);
+    }
+}
+
+/// What the system says about this process. Reads `/proc`, which is memory, not a disk; elsewhere the gauges stay away.
+pub(crate) fn record_process(version: &str) {
+    gauge!("filemill_build_info", "version" => version.to_owned()).set(1.0);
+    gauge!("filemill_uptime_seconds").set(STARTED.get_or_init(Instant::now).elapsed().as_secs_f64());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(bytes) = resident_bytes(&status) {
+        gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
+    if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
+        gauge!("process_open_fds").set(descriptors.count() as f64);
+    }
+}
+
+/// `VmRSS:	  12345 kB`
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_reads_from_the_status_file() {
+        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2048 * 1024));
+        assert_eq!(resident_bytes("Name:\tx\n"), None);
+    }
+}
