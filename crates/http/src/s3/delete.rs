@@ -1,0 +1,82 @@
+//! DeleteObject and DeleteObjects. Deleting what is not there succeeds, as in S3.
+
+use super::conditions::matches;
+use super::put::{address, bucket_name, check_version};
+use super::{Door, errors};
+use filemill_core::etag::Etag;
+use filemill_core::limits;
+use filemill_core::object::{BucketName, ObjectKey};
+use filemill_core::ports::{BlobError, Missing, Precondition};
+use s3s::dto::*;
+use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
+use std::sync::Arc;
+
+pub async fn object(door: &Arc<Door>, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    let input = req.input;
+    let (bucket, key) = address(&input.bucket, &input.key)?;
+    check_version(input.version_id.as_deref())?;
+    let condition = match &input.if_match {
+        None => Precondition::None,
+        Some(ETagCondition::ETag(etag)) => Precondition::IfMatch(Etag::new(etag.value())),
+        // the version that is there now, so that a racing replacement is not the one that goes
+        Some(any) => match door.store.head(&bucket, &key).await {
+            Ok(info) if matches(any, &info.etag) => Precondition::IfMatch(info.etag),
+            Ok(_) => return Err(errors::precondition_failed()),
+            Err(e) => return Err(errors::of_store(e)),
+        },
+    };
+    remove(door, &bucket, &key, condition).await?;
+    Ok(S3Response::new(DeleteObjectOutput::default()))
+}
+
+async fn remove(door: &Arc<Door>, bucket: &BucketName, key: &ObjectKey, condition: Precondition) -> S3Result<()> {
+    let unconditional = condition == Precondition::None;
+    match door.store.delete(bucket, key, condition).await {
+        Ok(_) => Ok(()),
+        Err(BlobError::NotFound(Missing::Object)) if unconditional => Ok(()),
+        Err(e) => Err(errors::of_store(e)),
+    }
+}
+
+pub async fn objects(
+    door: &Arc<Door>,
+    req: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let bucket = bucket_name(&req.input.bucket)?;
+    let Delete { objects, quiet } = req.input.delete;
+    if objects.is_empty() || objects.len() > limits::DELETE_OBJECTS_MAX {
+        return Err(s3_error!(MalformedXML, "DeleteObjects takes 1 to {} keys.", limits::DELETE_OBJECTS_MAX));
+    }
+    super::buckets::require(door, &bucket).await?;
+    let is_quiet = quiet.unwrap_or(false);
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    for object in objects {
+        let name = object.key.clone();
+        match remove_named(door, &bucket, object).await {
+            Ok(()) if is_quiet => {}
+            Ok(()) => deleted.push(DeletedObject { key: Some(name), ..DeletedObject::default() }),
+            Err(error) => errors.push(of_error(name, &error)),
+        }
+    }
+    Ok(S3Response::new(DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        ..DeleteObjectsOutput::default()
+    }))
+}
+
+async fn remove_named(door: &Arc<Door>, bucket: &BucketName, object: ObjectIdentifier) -> S3Result<()> {
+    let key = ObjectKey::parse(&object.key).map_err(|e| errors::of_name(&e))?;
+    check_version(object.version_id.as_deref())?;
+    let condition = object.e_tag.map_or(Precondition::None, |etag| Precondition::IfMatch(Etag::new(etag.value())));
+    remove(door, bucket, &key, condition).await
+}
+
+fn of_error(key: String, error: &S3Error) -> Error {
+    Error {
+        code: Some(error.code().as_str().to_owned()),
+        key: Some(key),
+        message: error.message().map(str::to_owned),
+        version_id: None,
+    }
+}

@@ -1,0 +1,162 @@
+//! The S3 door: the S3 protocol over the `BlobStore` port.
+//!
+//! Path style, SigV4 by header, by query and by POST policy. `s3s` parses and routes; [`gate`] refuses what it lets
+//! through, [`operations`] answers. Nothing in a key ever becomes a path, and nothing is stored before its checksums
+//! are verified. The door keeps no state of its own: buckets, objects and uploads live in the store.
+
+mod attributes;
+mod buckets;
+mod checksums;
+mod chunked;
+mod conditions;
+mod copy;
+mod cors;
+mod delete;
+mod errors;
+mod expectations;
+mod form_data;
+mod gate;
+mod get;
+mod incoming;
+mod intake;
+mod list;
+mod multipart;
+mod multipart_complete;
+mod operations;
+mod outgoing;
+mod patience;
+mod post_form;
+mod post_policy;
+mod precheck;
+mod put;
+mod query;
+mod serve;
+mod signature;
+mod tagging;
+mod upload;
+mod xml_text;
+
+use filemill_core::limits;
+use filemill_core::object::BucketName;
+use filemill_core::ports::{BlobStore, Clock};
+use s3s::service::S3ServiceBuilder;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// An access key and its secret.
+#[derive(Clone)]
+pub struct KeyPair {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPair({})", self.access_key_id)
+    }
+}
+
+/// What the door is made of.
+pub struct S3Config {
+    pub store: Arc<dyn BlobStore>,
+    pub clock: Arc<dyn Clock>,
+    pub credentials: Vec<KeyPair>,
+    /// The only region that a signature may name.
+    pub region: String,
+    /// Largest object of a bucket, where it is below S3's own limit.
+    pub bucket_limits: BTreeMap<BucketName, u64>,
+    pub patience: Patience,
+}
+
+impl S3Config {
+    pub fn new(store: Arc<dyn BlobStore>, clock: Arc<dyn Clock>, credentials: Vec<KeyPair>) -> Self {
+        S3Config {
+            store,
+            clock,
+            credentials,
+            region: "local".to_owned(),
+            bucket_limits: BTreeMap::new(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// How long the door waits for a client, and for how many clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a request head, also the next one of a kept connection.
+    pub header: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub body_idle: Duration,
+    /// A body whose client kept us waiting longer than `body_idle` in all must have averaged this many bytes a second.
+    pub body_rate_min: u64,
+    /// For requests in flight at shutdown.
+    pub drain: Duration,
+    pub connections_max: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            header: limits::HEADER_TIMEOUT,
+            body_idle: limits::BODY_IDLE_TIMEOUT,
+            body_rate_min: limits::BODY_RATE_MIN,
+            drain: limits::DRAIN,
+            connections_max: limits::CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// Batches of file and hash work that run at the same time; more wait their turn.
+const CREWS_MAX: usize = 16;
+
+/// What every room of the door shares.
+struct Door {
+    store: Arc<dyn BlobStore>,
+    clock: Arc<dyn Clock>,
+    credentials: Vec<KeyPair>,
+    region: String,
+    bucket_limits: BTreeMap<BucketName, u64>,
+    patience: Patience,
+    crews: Arc<Semaphore>,
+}
+
+impl Door {
+    fn secret_of(&self, access_key_id: &str) -> Option<&str> {
+        let pair = self.credentials.iter().find(|pair| pair.access_key_id == access_key_id)?;
+        Some(&pair.secret_access_key)
+    }
+
+    fn object_bytes_max(&self, bucket: &str) -> u64 {
+        let own = self.bucket_limits.iter().find(|(name, _)| name.as_str() == bucket).map(|(_, max)| *max);
+        own.unwrap_or(limits::OBJECT_BYTES_MAX).min(limits::OBJECT_BYTES_MAX)
+    }
+}
+
+/// The door, ready to listen.
+#[derive(Clone)]
+pub struct S3Door {
+    gate: Arc<gate::Gate>,
+}
+
+impl S3Door {
+    pub fn new(config: S3Config) -> Self {
+        let door = Arc::new(Door {
+            store: config.store,
+            clock: config.clock,
+            credentials: config.credentials,
+            region: config.region,
+            bucket_limits: config.bucket_limits,
+            patience: config.patience,
+            crews: Arc::new(Semaphore::new(CREWS_MAX)),
+        });
+        let mut builder = S3ServiceBuilder::new(operations::Operations::new(door.clone()));
+        builder.set_auth(gate::KeyRing::new(door.clone()));
+        builder.set_access(gate::Turnstile);
+        builder.set_config(gate::protocol_limits());
+        S3Door { gate: Arc::new(gate::Gate::new(door, builder.build())) }
+    }
+}
