@@ -52,6 +52,8 @@ pub enum Happening {
     Retried,
     /// A newer version of the input arrived.
     Superseded,
+    /// The input was removed.
+    InputRemoved,
     /// The sweeper found an open job without a task.
     Stranded,
 }
@@ -114,6 +116,7 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
         Happening::TaskFailed(error) => task_failed(snapshot, error, now, chance),
         Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, cancelled_by_person(), now),
         Happening::Superseded => stop(snapshot, JobStatus::Cancelled, superseded(), now),
+        Happening::InputRemoved => stop(snapshot, JobStatus::Failed, input_removed(), now),
         Happening::Stranded => stranded(job, now),
         Happening::Retried | Happening::TaskUnwanted => unreachable!("decided above"),
     }
@@ -212,6 +215,11 @@ fn cancelled_by_person() -> Option<Failure> {
 fn superseded() -> Option<Failure> {
     let message = "a newer version of the file was uploaded before this one was done".to_owned();
     Some(Failure { code: "superseded".into(), message, detail: None })
+}
+
+fn input_removed() -> Option<Failure> {
+    let message = "the file was removed before it was processed".to_owned();
+    Some(Failure { code: "input_gone".into(), message, detail: None })
 }
 
 /// The job ends without a result. Tasks of it that others hold or that wait find it ended and are dropped.

@@ -40,10 +40,10 @@ impl Feed {
     }
 }
 
-/// Carries stored events to the listeners until `stop`.
-pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
+/// Carries stored events behind `told` to the listeners until `stop`. `told` was read before any work began: whatever
+/// is older, listeners find in the store.
+pub(crate) async fn run(engine: &Engine, mut told: u64, stop: CancellationToken) {
     let inner = &engine.inner;
-    let mut told = inner.ports.state.last_event().await.unwrap_or(0);
     loop {
         tokio::select! {
             biased;

@@ -227,6 +227,10 @@ fn impossible_target(job: &Job, key_error: Option<String>) -> Option<String> {
 /// Open jobs of older versions of this object have nothing left to read.
 async fn supersede_older(engine: &Engine, a: &Announcement) -> Result<(), StateError> {
     let ports = &engine.inner.ports;
+    let happening = match a.kind {
+        AnnouncementKind::Created => Happening::Superseded,
+        AnnouncementKind::Removed => Happening::InputRemoved,
+    };
     for mut job in ports.state.open_jobs_of(&a.bucket, &a.key).await? {
         for _ in 0..limits::DECISIONS_MAX {
             if job.sequencer >= a.sequencer {
@@ -234,7 +238,7 @@ async fn supersede_older(engine: &Engine, a: &Announcement) -> Result<(), StateE
             }
             let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
             let Decision::Commit { changes, durability, .. } =
-                lifecycle::decide(snapshot, Happening::Superseded, engine.now(), 0)
+                lifecycle::decide(snapshot, happening.clone(), engine.now(), 0)
             else {
                 break;
             };

@@ -85,11 +85,12 @@ impl Engine {
     /// Ingests, works and sweeps until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
+        let told = self.inner.ports.state.last_event().await.unwrap_or(0);
         tokio::join!(
             ingest::run(self, stop.clone()),
             worker::run(self, stop.clone()),
             sweeper::run(self, stop.clone()),
-            feed::run(self, stop),
+            feed::run(self, told, stop),
         );
     }
 }

@@ -107,6 +107,7 @@ fn the_table_of_states_and_happenings() {
         row("unwanted", || Happening::TaskUnwanted, Some((TaskKind::Chunk, 1)), "drop", "drop", ended),
         row("cancelled", || Happening::Cancelled, None, "cancelled", "cancelled", ["stale"; 3]),
         row("superseded", || Happening::Superseded, None, "cancelled", "cancelled", ["stale"; 3]),
+        row("input removed", || Happening::InputRemoved, None, "failed", "failed", ["stale"; 3]),
         row("retried", || Happening::Retried, None, "stale", "stale", ["stale", "queued", "queued"]),
         row("stranded", || Happening::Stranded, None, "queued", "stale", ["stale"; 3]),
     ];

@@ -1,0 +1,359 @@
+//! The engine on the memory adapter, fault-free: each command and each way that a job can go, end to end.
+//! Faults, crashes and races are `tests/sim`'s.
+
+use bytes::Bytes;
+use filemill_core::chunks::ChunkLimits;
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
+use filemill_core::ports::{BlobStore, Durability, FileQuery, JobQuery, Precondition, PutObject, Staged};
+use filemill_core::rule::{Rule, RuleSet};
+use filemill_core::upload::UploadStatus;
+use filemill_engine::{Chance, CommandError, Compute, Engine, EngineConfig, Interest, NewUpload, Ports, Registry};
+use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+struct Service {
+    engine: Engine,
+    store: Arc<MemoryStore>,
+    _stops: DropGuard,
+}
+
+fn bucket(name: &str) -> BucketName {
+    BucketName::parse(name).expect(name)
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::parse(name).expect(name)
+}
+
+fn hello() -> serde_json::Value {
+    json!({
+        "id": "hello", "from": "uploads", "process": { "kind": "lines.prefix", "text": "> " },
+        "output": { "bucket": "results" }, "retry": { "attempts": 2, "backoff": "1s..1s" },
+    })
+}
+
+fn build(rules: Vec<serde_json::Value>, publishes: bool) -> (Engine, Arc<MemoryStore>) {
+    let clock = Arc::new(SimClock::new());
+    let options = MemoryOptions { publishes, ..MemoryOptions::default() };
+    let store = Arc::new(MemoryStore::new(clock.clone(), options));
+    let rules: Vec<Rule> = rules.into_iter().map(|r| serde_json::from_value(r).expect("a rule")).collect();
+    let rules = RuleSet::new(rules).expect("rules");
+    let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
+    config.chunk_limits = ChunkLimits { chunk_bytes: 700_000, chunks_max: 100 };
+    let ports = Ports {
+        blobs: store.clone(),
+        state: store.clone(),
+        queue: store.clone(),
+        clock,
+        processors: Registry::new(filemill_processors::ALL.iter().copied()),
+        compute: Compute::Inline,
+        chance: Chance::from_seed(1),
+    };
+    (Engine::new(ports, config).expect("config"), store)
+}
+
+async fn started(rules: Vec<serde_json::Value>, publishes: bool) -> Service {
+    let (engine, store) = build(rules, publishes);
+    engine.prepare().await.expect("buckets");
+    let stop = CancellationToken::new();
+    let running = engine.clone();
+    let token = stop.clone();
+    tokio::spawn(async move { running.run(token).await });
+    Service { engine, store, _stops: stop.drop_guard() }
+}
+
+impl Service {
+    async fn put(&self, name: &str, content: Bytes) -> ObjectInfo {
+        let mut stage = self.store.stage(None).expect("stage");
+        stage.write_all(&content).expect("bytes are taken");
+        let staged: Staged = stage.finish().expect("staged");
+        let put = PutObject {
+            bucket: bucket("uploads"),
+            key: key(name),
+            attributes: Attributes::default(),
+            checksums: Default::default(),
+            etag: None,
+            condition: Precondition::None,
+        };
+        self.store.put(put, staged, Durability::Synced).await.expect("put")
+    }
+
+    /// The jobs of a key once all of them have ended.
+    async fn ended(&self, name: &str) -> Vec<Job> {
+        let mut listener = self.engine.listen(Some(0)).await.expect("listener");
+        loop {
+            let query = JobQuery { key: Some(name.into()), limit: 100, ..JobQuery::default() };
+            let jobs = self.engine.jobs(&query).await.expect("jobs").items;
+            if !jobs.is_empty() && jobs.iter().all(|j| j.status.is_terminal()) {
+                return jobs;
+            }
+            let next = tokio::time::timeout(Duration::from_secs(600), listener.next()).await;
+            next.expect("something happens").expect("the feed goes on");
+        }
+    }
+
+    fn result(&self, name: &str) -> Bytes {
+        self.store.content(&bucket("results"), &key(name)).expect("a result")
+    }
+}
+
+fn sed(input: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (i, byte) in input.iter().enumerate() {
+        if i == 0 || input[i - 1] == b'\n' {
+            out.extend_from_slice(b"> ");
+        }
+        out.push(*byte);
+    }
+    out
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_file_becomes_a_result_in_one_lease() {
+    for publishes in [true, false] {
+        let service = started(vec![hello()], publishes).await;
+        service.put("a/b.txt", Bytes::from_static(b"one\n\ntwo")).await;
+        let jobs = service.ended("a/b.txt").await;
+        assert_eq!((jobs[0].status, jobs[0].attempts, jobs[0].chunks_done), (JobStatus::Completed, 1, 1));
+        assert_eq!(service.result("a/b.txt"), &b"> one\n> \n> two"[..]);
+        let output = jobs[0].output.clone().expect("an output");
+        let object = service.store.head(&output.bucket, &output.key).await.expect("the object");
+        assert_eq!(object.reference(), output, "the job tells the result's true size and tag");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_file_is_cut_and_put_together_exactly() {
+    for publishes in [true, false] {
+        let service = started(vec![hello()], publishes).await;
+        let content: Vec<u8> =
+            (0..3_000_000u32).map(|i| if i % 61 == 0 { b'\n' } else { b'a' + (i % 26) as u8 }).collect();
+        service.put("big", content.clone().into()).await;
+        let jobs = service.ended("big").await;
+        assert_eq!((jobs[0].status, jobs[0].chunks_total(), jobs[0].chunks_done), (JobStatus::Completed, 5, 5));
+        assert!(service.result("big") == sed(&content));
+        assert_eq!(jobs[0].bytes_in, content.len() as u64);
+        let output = jobs[0].output.clone().expect("an output");
+        let object = service.store.head(&output.bucket, &output.key).await.expect("the object");
+        assert_eq!(object.reference(), output);
+        assert!(service.store.snapshot().multiparts.is_empty(), "no parts are left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_gives_an_empty_result() {
+    let service = started(vec![hello()], true).await;
+    service.put("empty", Bytes::new()).await;
+    assert_eq!(service.ended("empty").await[0].status, JobStatus::Completed);
+    assert_eq!(service.result("empty"), Bytes::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_input_without_output_bytes_gives_an_empty_result() {
+    let mut rule = hello();
+    rule["process"]["text"] = "".into();
+    let service = started(vec![rule], true).await;
+    let content = vec![b'\n'; 2_000_000];
+    service.put("newlines", content.clone().into()).await;
+    assert_eq!(service.ended("newlines").await[0].status, JobStatus::Completed);
+    assert!(service.result("newlines") == content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_is_a_promise_until_its_object_arrives() {
+    let service = started(vec![hello()], true).await;
+    let new = NewUpload {
+        filename: "x.txt".into(),
+        rule: Some(serde_json::from_value(json!("hello")).expect("a name")),
+        options: json!({ "text": "# " }).as_object().expect("an object").clone(),
+        metadata: json!({ "order": 7 }).as_object().expect("an object").clone(),
+        ..NewUpload::default()
+    };
+    let ticket = service.engine.create_upload(new).await.expect("an upload");
+    let files = service.engine.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");
+    assert!(files.items.is_empty(), "a promise is not a file");
+    service.put(&ticket.upload.key, Bytes::from_static(b"x")).await;
+    let jobs = service.ended(&ticket.upload.key).await;
+    assert_eq!(jobs[0].upload.as_ref(), Some(&ticket.upload.id));
+    assert_eq!(jobs[0].metadata["order"], 7);
+    assert_eq!(service.result(&ticket.upload.key), &b"# x"[..]);
+    let upload = service.engine.upload(&ticket.upload.id).await.expect("the upload");
+    assert_eq!(upload.status, UploadStatus::Received);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_nobody_keeps_expires() {
+    let service = started(vec![hello()], true).await;
+    let new = NewUpload { filename: "x".into(), ..NewUpload::default() };
+    let ticket = service.engine.create_upload(new).await.expect("an upload");
+    let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+    let event = listener.next().await.expect("the feed goes on").expect("an event");
+    assert_eq!((event.event.kind.as_str(), event.event.upload.as_ref()), ("upload.expired", Some(&ticket.upload.id)));
+    let upload = service.engine.upload(&ticket.upload.id).await.expect("the upload");
+    assert_eq!(upload.status, UploadStatus::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_upload_request_says_what_is_wrong() {
+    let service = started(vec![hello()], true).await;
+    let name = |n: &str| serde_json::from_value(json!(n)).expect("a name");
+    let options = json!({ "text": 5 }).as_object().expect("an object").clone();
+    let cases: Vec<(NewUpload, &str)> = vec![
+        (NewUpload::default(), "filename"),
+        (NewUpload { filename: "k".repeat(1024), ..NewUpload::default() }, "filename"),
+        (NewUpload { filename: "x".into(), bucket: Some(bucket("nowhere")), ..NewUpload::default() }, "bucket"),
+        (NewUpload { filename: "x".into(), rule: Some(name("nope")), ..NewUpload::default() }, "rule"),
+        (NewUpload { filename: "x".into(), options: options.clone(), ..NewUpload::default() }, "options"),
+        (NewUpload { filename: "x".into(), rule: Some(name("hello")), options, ..NewUpload::default() }, "text"),
+        (NewUpload { filename: "x".into(), size: Some(6 << 40), ..NewUpload::default() }, "size"),
+        (
+            NewUpload {
+                filename: "x".into(),
+                mode: filemill_core::upload::UploadMode::Multipart,
+                ..NewUpload::default()
+            },
+            "size",
+        ),
+    ];
+    for (new, word) in cases {
+        let error = service.engine.create_upload(new.clone()).await.expect_err(word);
+        assert!(error.to_string().contains(word), "{error}: {new:?}");
+    }
+    assert!(service.store.snapshot().uploads.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_a_file_removes_record_and_bytes() {
+    let service = started(vec![hello()], true).await;
+    let object = service.put("gone", Bytes::from_static(b"x")).await;
+    service.ended("gone").await;
+    let id = filemill_core::ids::FileId::of(&object.bucket, &object.key);
+    service.engine.delete_file(&id).await.expect("deleted");
+    assert!(matches!(service.engine.file(&id).await, Err(CommandError::NotFound { what: "file", .. })));
+    assert!(service.store.head(&object.bucket, &object.key).await.is_err());
+    assert!(service.engine.delete_file(&id).await.is_err(), "a second time there is nothing to delete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_job_starts_nothing_and_can_be_retried() {
+    let (engine, store) = build(vec![hello()], true);
+    engine.prepare().await.expect("buckets");
+    let service = Service { engine: engine.clone(), store, _stops: CancellationToken::new().drop_guard() };
+    service.put("k", Bytes::from_static(b"x")).await;
+    // nothing works yet: the job is born by hand and cancelled while it waits
+    let stop = CancellationToken::new();
+    let ingested = engine.clone();
+    let mut listener = engine.listen(Some(0)).await.expect("listener");
+    let token = stop.clone();
+    let run = tokio::spawn(async move { ingested.run(token).await });
+    while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
+    stop.cancel();
+    run.await.expect("the engine stops");
+    let job = service.ended("k").await.remove(0);
+    let refused = engine.cancel_job(&job.id).await.expect_err("a completed job stays completed");
+    assert!(matches!(refused, CommandError::Conflict { code: "not_cancellable", .. }), "{refused}");
+    let refused = engine.retry_job(&job.id).await.expect_err("a completed job is not retried");
+    assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_input_ends_the_older_job_and_the_newest_result_stays() {
+    let service = started(vec![hello()], true).await;
+    service.put("k", Bytes::from_static(b"old")).await;
+    service.put("k", Bytes::from_static(b"new")).await;
+    let jobs = service.ended("k").await;
+    assert!(jobs.iter().any(|j| j.status == JobStatus::Completed));
+    assert_eq!(service.result("k"), &b"> new"[..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
+    let mut rule = hello();
+    rule["output"]["key"] = "{key}{key}".into();
+    let service = started(vec![rule], true).await;
+    service.put(&"k".repeat(600), Bytes::from_static(b"x")).await;
+    let jobs = service.ended(&"k".repeat(600)).await;
+    assert_eq!(jobs[0].status, JobStatus::Failed);
+    assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "output_key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_input_fails_its_job_with_the_reason() {
+    let service = started(vec![hello()], true).await;
+    let object = service.put("k", Bytes::from_static(b"x")).await;
+    service.store.delete(&object.bucket, &object.key, Precondition::None).await.expect("deleted");
+    // either the job never was (the removal was seen first) or it says that its input is gone
+    let query = JobQuery { limit: 10, ..JobQuery::default() };
+    let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+    while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
+    for job in service.engine.jobs(&query).await.expect("jobs").items {
+        let job = service.ended(&job.input.key).await.remove(0);
+        assert_eq!(job.failure.expect("a reason").code, "input_gone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_source_removes_the_input_after_the_result() {
+    let mut rule = hello();
+    rule["delete_source"] = true.into();
+    let service = started(vec![rule], true).await;
+    let object = service.put("k", Bytes::from_static(b"x")).await;
+    let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+    while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
+    assert!(service.store.head(&object.bucket, &object.key).await.is_err());
+    assert_eq!(service.result("k"), &b"> x"[..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_hears_each_stored_event_once_and_in_order() {
+    let service = started(vec![hello()], true).await;
+    let mut live = service.engine.listen(None).await.expect("listener");
+    for name in ["a", "b", "c"] {
+        service.put(name, Bytes::from_static(b"x")).await;
+        service.ended(name).await;
+    }
+    let mut replay = service.engine.listen(Some(0)).await.expect("listener");
+    let interest = Interest::default();
+    let (mut heard, mut replayed) = (Vec::new(), Vec::new());
+    let last = service.store.snapshot().events.last().expect("events").0;
+    for (listener, list) in [(&mut live, &mut heard), (&mut replay, &mut replayed)] {
+        while list.last() != Some(&last) {
+            let event = listener.next().await.expect("feed").expect("event");
+            assert!(interest.takes(&event.event));
+            list.extend(event.seq);
+        }
+    }
+    assert_eq!(heard, replayed);
+    assert!(heard.is_sorted_by(|a, b| a < b));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_cannot_run_is_refused_when_loaded() {
+    let clock = Arc::new(SimClock::new());
+    let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
+    let ports = Ports {
+        blobs: store.clone(),
+        state: store.clone(),
+        queue: store,
+        clock,
+        processors: Registry::new(filemill_processors::ALL.iter().copied()),
+        compute: Compute::Inline,
+        chance: Chance::from_seed(1),
+    };
+    for (path, value, says) in [
+        ("/process/kind", json!("nope"), "no processor"),
+        ("/process/text", json!(5), "must be a string"),
+        ("/output/bucket", json!("uploads"), "overwrite its own input"),
+    ] {
+        let mut rule = hello();
+        *rule.pointer_mut(path).expect(path) = value;
+        let rules = RuleSet::new(vec![serde_json::from_value(rule).expect("a rule")]).expect("rules");
+        let config = EngineConfig::new("w".into(), bucket("uploads"), rules);
+        let error = Engine::new(ports.clone(), config).err().expect("refused");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
