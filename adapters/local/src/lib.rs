@@ -1,1 +1,49 @@
+//! The embedded default: blobs, state and queue over one SQLite file and one folder of blobs.
+//!
+//! `DIR/filemill.db` holds everything but large content (open it with the `sqlite3` shell: plain tables, real names);
+//! `DIR/blobs/` holds that; `DIR/lock` keeps a second process out. What was answered with `Synced` survives a power
+//! loss. There is one writer thread (see `writer`) and no configuration that weakens any of this.
 
+mod announcements;
+mod blob_store;
+mod blobs;
+mod buckets;
+mod checksum;
+mod commit;
+mod config;
+mod durable;
+mod effects;
+mod extents;
+mod failpoints;
+mod failure;
+mod feed;
+mod files;
+mod housekeeper;
+mod jobs;
+mod listing;
+mod migrations;
+mod multipart;
+mod objects;
+mod open;
+mod pins;
+mod presign;
+mod queue;
+mod readers;
+mod reading;
+mod recovery;
+mod rows;
+mod signal;
+mod sigv4;
+mod stage;
+mod state_store;
+mod store;
+mod sweep;
+mod task_queue;
+mod tasks;
+mod writer;
+
+pub use config::LocalConfig;
+pub use failpoints::FAILPOINTS;
+pub use open::OpenError;
+pub use recovery::Recovered;
+pub use store::{LocalStore, WriteCounts};

@@ -1,0 +1,159 @@
+//! The blob folder: `blobs/XX/ID`, one file for each blob that is too large for the state file.
+//!
+//! Format of a file: the content, then for each block of 256 KiB of it (the last may be shorter) the block's CRC-64/NVME,
+//! 8 bytes little-endian. The checksums are behind the content and not in the state file, so that opening an object of
+//! any size needs constant memory. XX is the id's last byte, in hex. Ids rise, say nothing about content or key, and are
+//! never given twice.
+
+use crate::durable;
+use crate::failure::{Health, StoreFailure};
+use crate::pins::Pins;
+use filemill_core::limits::IO_BLOCK_BYTES;
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) const BLOCK_BYTES: u64 = IO_BLOCK_BYTES as u64;
+pub(crate) const CRC_BYTES: u64 = 8;
+const SHARDS: u32 = 256;
+/// Ids that a millisecond has room for; ids of a later start are above those of an earlier one.
+const IDS_PER_MILLI: i64 = 1 << 12;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BlobId(i64);
+
+impl BlobId {
+    pub(crate) fn from_number(number: i64) -> Self {
+        BlobId(number)
+    }
+
+    pub(crate) fn number(self) -> i64 {
+        self.0
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let number = i64::from_str_radix(name, 16).ok().filter(|n| *n >= 0)?;
+        (BlobId(number).to_string() == name).then_some(BlobId(number))
+    }
+}
+
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+pub(crate) struct BlobFolder {
+    root: PathBuf,
+    next: AtomicI64,
+    /// Files that are written or waiting for their row: a sweep leaves them alone.
+    staged: Mutex<HashSet<BlobId>>,
+    pub(crate) pins: Arc<Pins>,
+    pub(crate) health: Arc<Health>,
+    free_bytes_min: u64,
+}
+
+impl BlobFolder {
+    /// Makes the folder and its shards where they are missing.
+    pub(crate) fn open(root: PathBuf, pins: Pins, health: Arc<Health>, free_bytes_min: u64) -> io::Result<Self> {
+        durable::make_folder(&root)?;
+        let mut made = false;
+        for shard in 0..SHARDS {
+            match fs::create_dir(root.join(format!("{shard:02x}"))) {
+                Ok(()) => made = true,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if made {
+            durable::sync_folder(&root)?;
+        }
+        Ok(BlobFolder {
+            root,
+            next: AtomicI64::new(1),
+            staged: Mutex::default(),
+            pins: Arc::new(pins),
+            health,
+            free_bytes_min,
+        })
+    }
+
+    /// Ids will be above `highest` and above those of any start before `now_millis`.
+    pub(crate) fn number_from(&self, highest: i64, now_millis: i64) {
+        let by_time = now_millis.max(0).saturating_mul(IDS_PER_MILLI);
+        self.next.store(highest.max(by_time).saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn next_id(&self) -> BlobId {
+        BlobId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn path(&self, blob: BlobId) -> PathBuf {
+        let name = blob.to_string();
+        self.root.join(&name[name.len() - 2..]).join(name)
+    }
+
+    pub(crate) fn remove(&self, blob: BlobId) -> io::Result<()> {
+        durable::remove_file(&self.path(blob))
+    }
+
+    pub(crate) fn note_staged(&self, blob: BlobId) {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).insert(blob);
+    }
+
+    pub(crate) fn forget_staged(&self, blob: BlobId) {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).remove(&blob);
+    }
+
+    pub(crate) fn is_staged(&self, blob: BlobId) -> bool {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).contains(&blob)
+    }
+
+    /// The blobs of one shard that have a file. Files with foreign names are left alone.
+    pub(crate) fn files_of_shard(&self, shard: u32) -> io::Result<Vec<BlobId>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.root.join(format!("{shard:02x}")))? {
+            found.extend(entry?.file_name().to_str().and_then(BlobId::parse));
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn shards() -> impl Iterator<Item = u32> {
+        0..SHARDS
+    }
+
+    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
+        free_bytes(&self.root)
+    }
+
+    /// Refuses new content where it would endanger the rest.
+    pub(crate) fn check_room(&self) -> Result<(), StoreFailure> {
+        self.health.check()?;
+        let free = self.free_bytes().map_err(StoreFailure::unavailable)?;
+        if free >= self.free_bytes_min {
+            return Ok(());
+        }
+        let needed = self.free_bytes_min;
+        Err(StoreFailure::unavailable(format_args!("the disk is nearly full: {free} bytes free, {needed} are kept")))
+    }
+}
+
+/// The length of the file of a blob with `size` bytes of content.
+pub(crate) fn file_bytes(size: u64) -> u64 {
+    size + size.div_ceil(BLOCK_BYTES) * CRC_BYTES
+}
+
+fn free_bytes(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,42 @@
+//! What the embedded store has to be told.
+
+use filemill_core::limits::MIB;
+use filemill_core::ports::Clock;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub struct LocalConfig {
+    /// Holds `filemill.db`, `blobs/` and `lock`. Made if it is not there.
+    pub dir: PathBuf,
+    /// Base URL of the S3 door as clients reach it, for presigned links: `http://127.0.0.1:9000`.
+    /// [`LocalStore::set_endpoint`](crate::LocalStore::set_endpoint) changes it later.
+    pub endpoint: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub clock: Arc<dyn Clock>,
+    /// New content is refused while the disk has less room than this. The default keeps enough for the state file to
+    /// go on: deletes, completions and clean-up must work on a full disk.
+    pub free_bytes_min: u64,
+}
+
+impl LocalConfig {
+    pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        LocalConfig {
+            dir: dir.into(),
+            endpoint: "http://127.0.0.1:9000".into(),
+            region: "local".into(),
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+            clock,
+            free_bytes_min: 256 * MIB,
+        }
+    }
+}
+
+impl std::fmt::Debug for LocalConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalConfig({})", self.dir.display())
+    }
+}

@@ -1,0 +1,64 @@
+//! The only place of this crate that makes, syncs and removes files.
+//!
+//! The order that makes a file last: its bytes, its data sync, the sync of its folder, and before that of every folder
+//! that was newly made. Only then may a row name it. Nothing is renamed: ids are never given twice, so a file is
+//! written under its final name and becomes visible by its row.
+
+use crate::failpoints::failpoint;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Makes a folder and those above it that are missing, each one lasting.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    failpoint!("local.open.folder");
+    match fs::create_dir(path) {
+        Ok(()) => sync_parent(path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).ok_or(e)?;
+            make_folder(parent)?;
+            fs::create_dir(path)?;
+            sync_parent(path)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// A new file, for writing and reading. One of that name there is an error.
+pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    failpoint!("local.stage.create");
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
+/// The file's bytes and its name are on disk when this returns.
+pub(crate) fn sync_new_file(file: &File, path: &Path) -> io::Result<()> {
+    sync_data(file)?;
+    failpoint!("local.stage.dirsync");
+    sync_parent(path)
+}
+
+fn sync_data(file: &File) -> io::Result<()> {
+    failpoint!("local.stage.datasync");
+    file.sync_data()
+}
+
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Not synced: a file that comes back after a crash has no row and is removed when the store opens.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    failpoint!("local.blob.unlink");
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,124 @@
+//! What can go wrong under a port, and how a port's error carries it.
+//!
+//! `StoreFailure` is the store's own: the disk, the database, a shutdown. `Halt` is how a piece of database work ends
+//! early: refused by a rule of the port, or failed by the database under it.
+
+use filemill_core::ports::{BlobError, LeaseError, StateError};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// Shared by all requests of a failed group, hence cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) enum StoreFailure {
+    /// Try again later.
+    Unavailable(Arc<str>),
+    /// What is stored cannot be read.
+    Corrupt(Arc<str>),
+}
+
+impl StoreFailure {
+    pub(crate) fn unavailable(why: impl fmt::Display) -> Self {
+        StoreFailure::Unavailable(why.to_string().into())
+    }
+
+    pub(crate) fn corrupt(what: impl fmt::Display) -> Self {
+        StoreFailure::Corrupt(what.to_string().into())
+    }
+}
+
+impl fmt::Display for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreFailure::Unavailable(why) => f.write_str(why),
+            StoreFailure::Corrupt(what) => write!(f, "corrupt: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreFailure {}
+
+impl From<rusqlite::Error> for StoreFailure {
+    fn from(e: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match e.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => StoreFailure::corrupt(e),
+            _ => StoreFailure::unavailable(e),
+        }
+    }
+}
+
+impl From<std::io::Error> for StoreFailure {
+    fn from(e: std::io::Error) -> Self {
+        StoreFailure::unavailable(e)
+    }
+}
+
+impl From<StoreFailure> for BlobError {
+    fn from(e: StoreFailure) -> Self {
+        match e {
+            StoreFailure::Corrupt(what) => BlobError::Corrupt(what.to_string()),
+            other => BlobError::Unavailable(Box::new(other)),
+        }
+    }
+}
+
+impl From<StoreFailure> for StateError {
+    fn from(e: StoreFailure) -> Self {
+        match e {
+            StoreFailure::Corrupt(what) => StateError::Corrupt(what.to_string()),
+            other => StateError::Unavailable(Box::new(other)),
+        }
+    }
+}
+
+impl From<StoreFailure> for LeaseError {
+    fn from(e: StoreFailure) -> Self {
+        LeaseError::Unavailable(Box::new(e))
+    }
+}
+
+/// Why a piece of database work ended early. A refused one has written nothing.
+#[derive(Debug)]
+pub(crate) enum Halt<E> {
+    Refused(E),
+    Failed(rusqlite::Error),
+}
+
+pub(crate) type Step<T, E> = Result<T, Halt<E>>;
+
+impl<E> From<rusqlite::Error> for Halt<E> {
+    fn from(e: rusqlite::Error) -> Self {
+        Halt::Failed(e)
+    }
+}
+
+pub(crate) fn refuse<T, E>(why: E) -> Step<T, E> {
+    Err(Halt::Refused(why))
+}
+
+/// A stored document that cannot be read.
+pub(crate) fn unreadable<E: From<StoreFailure>>(what: impl fmt::Display) -> Halt<E> {
+    Halt::Refused(StoreFailure::corrupt(what).into())
+}
+
+/// Is the store still to be trusted? After one failed sync it is not: a later sync that succeeds says nothing about
+/// the pages that the failed one lost.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    failed: OnceLock<String>,
+}
+
+impl Health {
+    pub(crate) fn fail(&self, why: String) {
+        if self.failed.set(why).is_ok() {
+            tracing::error!(reason = self.failed.get(), "the store takes no more writes after a failed disk operation");
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), StoreFailure> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(why) => Err(StoreFailure::unavailable(format_args!("the store stopped taking writes: {why}"))),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Questions about jobs and their chunks.
+
+use crate::failure::Step;
+use crate::listing::behind_all_with;
+use crate::rows::{documents, from_sql, maybe_document};
+use crate::writer::Tx;
+use filemill_core::ids::JobId;
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits::PAGE_MAX;
+use filemill_core::object::{BucketName, ObjectKey};
+use filemill_core::ports::{JobQuery, Page, StateError};
+use filemill_core::task::ChunkRecord;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+const OPEN: &str = "status IN ('queued', 'running')";
+/// Open jobs looked at for a task in one go, so that a long backlog costs a bounded time.
+const STRANDED_SCAN: u32 = 10_000;
+
+pub(crate) fn find(sql: &Connection, id: &JobId) -> Step<Option<Job>, StateError> {
+    maybe_document(sql, "SELECT document FROM jobs WHERE id = ?1", [id.as_str()])
+}
+
+/// Newest first: ids sort by their time.
+pub(crate) fn page(sql: &Connection, query: &JobQuery) -> Step<Page<Job>, StateError> {
+    let mut filter = Filter::default();
+    filter.add("status = ?", query.status.map(|status| status.as_str().to_owned()));
+    filter.add("rule = ?", query.rule.as_ref().map(|rule| rule.to_string()));
+    filter.add("bucket = ?", query.bucket.as_ref().map(|bucket| bucket.to_string()));
+    match query.key.as_deref().map(|key| (key, key.strip_suffix('*'))) {
+        None => {}
+        Some((_, Some(prefix))) => {
+            filter.add("key >= ?", Some(prefix.to_owned()));
+            filter.add("key < ?", behind_all_with(prefix));
+        }
+        Some((key, None)) => filter.add("key = ?", Some(key.to_owned())),
+    }
+    filter.add("upload = ?", query.upload.as_ref().map(|upload| upload.to_string()));
+    filter.add("id < ?", query.after.as_ref().map(|after| after.to_string()));
+    let select = format!("SELECT document FROM jobs {} ORDER BY id DESC LIMIT {}", filter.clause(), query.limit + 1);
+    Ok(page_of(documents(sql, &select, params_from_iter(filter.values))?, query.limit))
+}
+
+/// `found` holds one item more than `limit` if there are more.
+pub(crate) fn page_of<T>(mut found: Vec<T>, limit: u32) -> Page<T> {
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    Page { items: found, more }
+}
+
+#[derive(Default)]
+struct Filter {
+    terms: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn add(&mut self, term: &'static str, value: Option<String>) {
+        if let Some(value) = value {
+            self.terms.push(term);
+            self.values.push(Value::Text(value));
+        }
+    }
+
+    fn clause(&self) -> String {
+        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+    }
+}
+
+pub(crate) fn open_of(sql: &Connection, bucket: &BucketName, key: &ObjectKey) -> Step<Vec<Job>, StateError> {
+    let query =
+        format!("SELECT document FROM jobs WHERE bucket = ?1 AND key = ?2 AND {OPEN} ORDER BY id LIMIT {PAGE_MAX}");
+    documents(sql, &query, params![bucket.as_str(), key.as_str()])
+}
+
+/// Open jobs without a task. Looks at a bounded number of open jobs behind `after`, and answers where it stopped
+/// unless that was the end.
+pub(crate) fn stranded(sql: &Connection, after: &str, limit: u32) -> Step<(Vec<Job>, Option<String>), StateError> {
+    let window = format!("SELECT id FROM jobs WHERE {OPEN} AND id > ?1 ORDER BY id LIMIT {STRANDED_SCAN}");
+    let query = format!(
+        "SELECT document FROM jobs WHERE id IN ({window})
+            AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.job = jobs.id) ORDER BY id LIMIT ?2"
+    );
+    let found: Vec<Job> = documents(sql, &query, params![after, limit])?;
+    let (seen, last): (i64, Option<String>) = sql.query_row(
+        &format!("SELECT count(*), max(id) FROM ({window})"),
+        [after],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok((found, last.filter(|_| seen >= i64::from(STRANDED_SCAN))))
+}
+
+pub(crate) fn count(sql: &Connection, status: JobStatus) -> rusqlite::Result<u64> {
+    let mut statement = sql.prepare_cached("SELECT count(*) FROM jobs WHERE status = ?1")?;
+    statement.query_row([status.as_str()], |row| row.get(0)).map(from_sql)
+}
+
+pub(crate) fn chunk(sql: &Connection, job: &JobId, run: u32, index: u32) -> Step<Option<ChunkRecord>, StateError> {
+    let query = "SELECT document FROM chunks WHERE job = ?1 AND run = ?2 AND chunk = ?3";
+    maybe_document(sql, query, params![job.as_str(), run, index])
+}
+
+pub(crate) fn chunks(sql: &Connection, job: &JobId, run: u32) -> Step<Vec<ChunkRecord>, StateError> {
+    let query = "SELECT document FROM chunks WHERE job = ?1 AND run = ?2 ORDER BY chunk";
+    documents(sql, query, params![job.as_str(), run])
+}
+
+/// Ended jobs, up to `limit`, that still have tasks or chunk records.
+pub(crate) fn ended_with_leftovers(sql: &Connection, limit: u32) -> Step<Vec<String>, StateError> {
+    let query = format!(
+        "SELECT job FROM (SELECT DISTINCT job FROM chunks UNION SELECT DISTINCT job FROM tasks)
+         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {OPEN}) LIMIT ?1"
+    );
+    let mut statement = sql.prepare_cached(&query)?;
+    let rows = statement.query_map([limit], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Removes up to `limit` tasks and chunk records of these jobs, unless one was opened again.
+pub(crate) fn clean(tx: &Tx<'_>, ended: &[String], limit: u32) -> rusqlite::Result<u64> {
+    let mut left = i64::from(limit);
+    for job in ended {
+        for (table, identity) in [("tasks", "job, run, kind, chunk"), ("chunks", "job, run, chunk")] {
+            let delete = format!(
+                "DELETE FROM {table} WHERE ({identity}) IN (
+                    SELECT {identity} FROM {table} WHERE job = ?1
+                        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND {OPEN}) LIMIT ?2)"
+            );
+            left -= tx.sql.prepare_cached(&delete)?.execute(params![job, left])? as i64;
+        }
+    }
+    Ok(from_sql(i64::from(limit) - left))
+}

@@ -1,0 +1,133 @@
+//! Opening a store: the lock, the state file, recovery, then the threads.
+
+use crate::announcements;
+use crate::blobs::BlobFolder;
+use crate::config::LocalConfig;
+use crate::durable;
+use crate::effects::Bells;
+use crate::failure::Health;
+use crate::housekeeper::{Housekeeper, chores};
+use crate::migrations::migrate;
+use crate::pins::Pins;
+use crate::presign::Presigner;
+use crate::queue::LeaseCounters;
+use crate::readers::Readers;
+use crate::recovery::{self, Recovered};
+use crate::store::{LocalStore, Threads};
+use crate::tasks;
+use crate::writer::WriterThread;
+use rusqlite::Connection;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+/// Page cache of the writer.
+const WRITER_CACHE_KIB: i32 = 4096;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    #[error("the data folder cannot be used: {0}")]
+    Io(#[from] io::Error),
+    #[error("the state file cannot be used: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("the state file was written by a newer version (schema {found}; this one knows {known})")]
+    Newer { found: u32, known: u32 },
+    #[error("{0}")]
+    Endpoint(String),
+}
+
+impl LocalStore {
+    /// Blocking: call it off the async threads, or before they have work.
+    pub fn open(config: LocalConfig) -> Result<Arc<Self>, OpenError> {
+        let presigner = Presigner::new(&config).map_err(OpenError::Endpoint)?;
+        durable::make_folder(&config.dir)?;
+        let lock = lock(&config.dir)?;
+        let path = config.dir.join("filemill.db");
+        let mut db = connect(&path)?;
+        migrate(&mut db)?;
+        durable::sync_folder(&config.dir)?;
+
+        let health = Arc::new(Health::default());
+        let (chores, list) = chores();
+        let pins = Pins::new(chores.clone());
+        let folder = config.dir.join("blobs");
+        let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
+        let now = config.clock.now();
+        let recovered = recovery::recover(&db, &blobs, now)?;
+        let highest = db.query_row("SELECT coalesce(max(id), 0) FROM blobs", [], |row| row.get(0))?;
+        blobs.number_from(highest, now.as_millis());
+        let bells = Arc::new(first_bells(&db)?);
+        let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
+
+        let writing = Arc::new(Mutex::new(()));
+        let housekeeper =
+            Housekeeper { list, blobs: Arc::clone(&blobs), db: connect(&path)?, writing: Arc::clone(&writing) };
+        let housekeeper = housekeeper.start()?;
+        let writer = WriterThread {
+            db,
+            clock: Arc::clone(&config.clock),
+            health: Arc::clone(&health),
+            bells: Arc::clone(&bells),
+            chores: chores.clone(),
+            writing,
+        };
+        let (writer, writer_thread) = writer.start()?;
+        Ok(Arc::new(LocalStore {
+            writer: Some(writer),
+            readers: Arc::new(Readers::new(path)),
+            blobs,
+            bells,
+            chores,
+            leases: Arc::new(Mutex::new(leases)),
+            stranded_after: Mutex::default(),
+            presigner,
+            clock: config.clock,
+            recovered,
+            threads: Threads { writer: Some(writer_thread), housekeeper: Some(housekeeper) },
+            _lock: lock,
+        }))
+    }
+
+    /// What opening found and did about the end before it.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+}
+
+/// Held until the file is closed, at the latest when the process ends.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(e)) => Err(e.into()),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open(path)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // the housekeeper checkpoints; the log keeps its size, because syncing a grown file is cheaper than growing one
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.pragma_update(None, "journal_size_limit", -1)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(128);
+    Ok(db)
+}
+
+/// What was left over is waited for at once.
+fn first_bells(db: &Connection) -> rusqlite::Result<Bells> {
+    let bells = Bells::default();
+    let waiting = announcements::count(db)?;
+    bells.announcements_waiting.store(waiting, Ordering::Release);
+    bells.announced.set(waiting > 0);
+    bells.ready.set(true);
+    Ok(bells)
+}

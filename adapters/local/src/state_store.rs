@@ -1,0 +1,122 @@
+//! The `StateStore` port on the local store.
+
+use crate::commit::Prepared;
+use crate::feed;
+use crate::files;
+use crate::jobs;
+use crate::queue;
+use crate::store::LocalStore;
+use crate::tasks;
+use async_trait::async_trait;
+use filemill_core::event::LiveEvent;
+use filemill_core::file::File;
+use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::object::{BucketName, ObjectKey};
+use filemill_core::ports::*;
+use filemill_core::task::{ChunkRecord, Task, TaskId};
+use filemill_core::time::Timestamp;
+use filemill_core::upload::Upload;
+use std::sync::PoisonError;
+
+#[async_trait]
+impl StateStore for LocalStore {
+    async fn commit(&self, changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
+        let prepared = Prepared::new(changes, &self.blobs)?;
+        self.write(durability, move |tx| prepared.commit(tx)).await
+    }
+
+    fn publishes(&self) -> bool {
+        true
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StateError> {
+        let id = id.clone();
+        self.read(move |sql| jobs::find(sql, &id)).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, StateError> {
+        let query = query.clone();
+        self.read(move |sql| jobs::page(sql, &query)).await
+    }
+
+    async fn open_jobs_of(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Job>, StateError> {
+        let (bucket, key) = (bucket.clone(), key.clone());
+        self.read(move |sql| jobs::open_of(sql, &bucket, &key)).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError> {
+        let id = id.clone();
+        self.read(move |sql| tasks::find(sql, &id)).await
+    }
+
+    async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError> {
+        let job = job.clone();
+        self.read(move |sql| jobs::chunk(sql, &job, run, index)).await
+    }
+
+    async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError> {
+        let job = job.clone();
+        self.read(move |sql| jobs::chunks(sql, &job, run)).await
+    }
+
+    async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {
+        let id = id.clone();
+        self.read(move |sql| files::file(sql, &id)).await
+    }
+
+    async fn files(&self, query: &FileQuery) -> Result<Page<File>, StateError> {
+        let query = query.clone();
+        self.read(move |sql| files::page(sql, &query)).await
+    }
+
+    async fn upload(&self, id: &UploadId) -> Result<Option<Upload>, StateError> {
+        let id = id.clone();
+        self.read(move |sql| files::upload(sql, &id)).await
+    }
+
+    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError> {
+        let (bucket, key) = (bucket.clone(), key.clone());
+        self.read(move |sql| files::upload_for(sql, &bucket, &key)).await
+    }
+
+    async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError> {
+        self.read(move |sql| files::overdue_uploads(sql, before, limit)).await
+    }
+
+    async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError> {
+        let after = self.stranded_after.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (found, stopped) = self.read(move |sql| jobs::stranded(sql, &after, limit)).await?;
+        *self.stranded_after.lock().unwrap_or_else(PoisonError::into_inner) = stopped.unwrap_or_default();
+        Ok(found)
+    }
+
+    async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {
+        let leftovers = self.read(move |sql| jobs::ended_with_leftovers(sql, limit)).await?;
+        self.write(Durability::Lazy, move |tx| {
+            let cleaned = jobs::clean(tx, &leftovers, limit)?;
+            let left = limit.saturating_sub(u32::try_from(cleaned).unwrap_or(limit));
+            Ok(cleaned + feed::clean(tx, events_kept, left)?)
+        })
+        .await
+    }
+
+    async fn events_after(&self, seq: u64, limit: u32) -> Result<Vec<LiveEvent>, StateError> {
+        self.read(move |sql| feed::after(sql, seq, limit)).await
+    }
+
+    async fn last_event(&self) -> Result<u64, StateError> {
+        self.read(|sql| Ok(feed::last(sql)?)).await
+    }
+
+    async fn counts(&self) -> Result<StateCounts, StateError> {
+        let now = self.clock.now();
+        self.read(move |sql| {
+            let (tasks_ready, tasks_leased, oldest_ready_at) = queue::counts(sql, now)?;
+            let (jobs_queued, jobs_running) =
+                (jobs::count(sql, JobStatus::Queued)?, jobs::count(sql, JobStatus::Running)?);
+            Ok(StateCounts { jobs_queued, jobs_running, tasks_ready, tasks_leased, oldest_ready_at })
+        })
+        .await
+    }
+}

@@ -1,0 +1,293 @@
+//! The one thread that writes to the state file.
+//!
+//! Requests wait in a bounded queue. The thread takes whatever waits, up to [`GROUP_MAX`], and runs it in at most two
+//! transactions: the lazy requests without a sync, answered at once, then the synced ones with one sync for all of them
+//! (group commit). An answer is given only after its commit. A request checks every condition before its first write,
+//! so a refused one has written nothing and its neighbours go on; if the database itself fails, the whole group does.
+
+use crate::effects::{Bells, Effects};
+use crate::failpoints::failpoint;
+use crate::failure::{Halt, Health, Step, StoreFailure};
+use crate::housekeeper::Chores;
+use filemill_core::ports::{Clock, Durability};
+use filemill_core::time::Timestamp;
+use rusqlite::{Connection, ErrorCode};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests of one transaction: enough for every connection that a small machine serves at a time, few enough that
+/// the first of a group waits only milliseconds for the last.
+const GROUP_MAX: usize = 512;
+const QUEUE_MAX: usize = 4 * GROUP_MAX;
+/// Pages in the write-ahead log that start a checkpoint: 32 MiB of 4 KiB pages.
+const CHECKPOINT_PAGES: i32 = 8192;
+
+/// The database as a request sees it.
+pub(crate) struct Tx<'c> {
+    pub(crate) sql: &'c Connection,
+    pub(crate) now: Timestamp,
+    pub(crate) effects: Effects,
+}
+
+/// Work for the writer, with its answer on the way back.
+trait Request: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFailure>);
+}
+
+struct Pending {
+    durability: Durability,
+    request: Box<dyn Request>,
+}
+
+struct Work<F, T, E> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Request for Work<F, T, E>
+where
+    F: FnOnce(&mut Tx<'_>) -> Step<T, E> + Send,
+    T: Send,
+    E: From<StoreFailure> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        self.result = Some(match work(tx) {
+            Ok(value) => Ok(value),
+            Err(Halt::Refused(why)) => Err(why),
+            Err(Halt::Failed(e)) => return Err(e),
+        });
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFailure>) {
+        let result = match (outcome, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(StoreFailure::unavailable("the request did not run").into()),
+            (Err(failure), _) => Err(failure.into()),
+        };
+        // the asker may have gone
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub(crate) struct WriterStats {
+    pub(crate) groups: AtomicU64,
+    pub(crate) synced_groups: AtomicU64,
+    pub(crate) requests: AtomicU64,
+}
+
+/// The handle to the thread.
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Pending>,
+    pub(crate) stats: Arc<WriterStats>,
+}
+
+impl Writer {
+    pub(crate) async fn write<T, E, F>(&self, durability: Durability, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Step<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreFailure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let request = Box::new(Work { work: Some(work), result: None, reply });
+        let closed = || E::from(StoreFailure::unavailable("the store is closed"));
+        self.queue.send(Pending { durability, request }).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+pub(crate) struct WriterThread {
+    pub(crate) db: Connection,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) chores: Chores,
+    /// Held while a group runs; the housekeeper takes it to end a checkpoint.
+    pub(crate) writing: Arc<Mutex<()>>,
+}
+
+impl WriterThread {
+    /// The thread ends when the handle is dropped and the queue is empty.
+    pub(crate) fn start(self) -> io::Result<(Writer, JoinHandle<()>)> {
+        let (queue, requests) = mpsc::channel(QUEUE_MAX);
+        let stats = Arc::new(WriterStats::default());
+        let mut groups = Groups::new(self, Arc::clone(&stats));
+        let thread =
+            std::thread::Builder::new().name("filemill-writer".into()).spawn(move || groups.run(requests))?;
+        Ok((Writer { queue, stats }, thread))
+    }
+}
+
+struct Groups {
+    thread: WriterThread,
+    stats: Arc<WriterStats>,
+    /// What the connection's `synchronous` stands at.
+    synchronous: Option<Durability>,
+    /// Something was committed that no sync has covered yet.
+    owes_sync: bool,
+    /// Blobs whose files may go once the deletion of their rows is synced: until then a power loss brings the rows back.
+    released: Vec<crate::blobs::BlobId>,
+}
+
+/// Why a group failed, and whether its commit was tried: then the disk may hold it, and its files must stay.
+struct GroupFailure {
+    cause: rusqlite::Error,
+    commit_tried: Option<Effects>,
+}
+
+impl Groups {
+    fn new(mut thread: WriterThread, stats: Arc<WriterStats>) -> Self {
+        let chores = thread.chores.clone();
+        let mut asked_at = 0;
+        let hook = thread.db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            // once per round through the log, and again whenever it has doubled
+            if pages < asked_at {
+                asked_at = 0;
+            }
+            if pages >= CHECKPOINT_PAGES.max(asked_at.saturating_mul(2)) {
+                asked_at = pages;
+                chores.checkpoint();
+            }
+            Ok(())
+        }));
+        debug_assert!(hook.is_ok(), "a hook can be set on an open connection");
+        Groups { thread, stats, synchronous: None, owes_sync: false, released: Vec::new() }
+    }
+
+    fn run(&mut self, mut requests: mpsc::Receiver<Pending>) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut waiting = vec![first];
+            while waiting.len() < GROUP_MAX
+                && let Ok(next) = requests.try_recv()
+            {
+                waiting.push(next);
+            }
+            let (lazy, synced): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|p| p.durability == Durability::Lazy);
+            self.run_group(lazy, Durability::Lazy);
+            self.run_group(synced, Durability::Synced);
+        }
+    }
+
+    fn run_group(&mut self, group: Vec<Pending>, durability: Durability) {
+        if group.is_empty() {
+            return;
+        }
+        let mut group: Vec<Box<dyn Request>> = group.into_iter().map(|p| p.request).collect();
+        let outcome = self.thread.health.check().and_then(|()| self.commit_group(&mut group, durability));
+        self.stats.groups.fetch_add(1, Ordering::Relaxed);
+        self.stats.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
+        metrics::counter!("filemill_store_groups_total").increment(1);
+        metrics::counter!("filemill_store_writes_total").increment(group.len() as u64);
+        for request in group {
+            request.answer(outcome.clone());
+        }
+    }
+
+    fn commit_group(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<(), StoreFailure> {
+        let writing = Arc::clone(&self.thread.writing);
+        let _no_checkpoint_ends = writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ran = catch_unwind(AssertUnwindSafe(|| self.transact(group, durability)));
+        let failure = match ran {
+            Ok(Ok(effects)) => {
+                self.after_commit(effects, durability);
+                return reply_after_commit();
+            }
+            Ok(Err(failure)) => failure,
+            Err(_panic) => {
+                self.roll_back();
+                return Err(StoreFailure::unavailable("a write panicked; its group was rolled back"));
+            }
+        };
+        self.roll_back();
+        if let Some(effects) = failure.commit_tried {
+            effects.kept.into_iter().for_each(|file| file.keep());
+        }
+        if is_io_error(&failure.cause) {
+            self.thread.health.fail(failure.cause.to_string());
+        }
+        Err(failure.cause.into())
+    }
+
+    fn transact(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<Effects, GroupFailure> {
+        let before = |cause| GroupFailure { cause, commit_tried: None };
+        self.begin(durability).map_err(before)?;
+        let changes_before = self.thread.db.total_changes();
+        let mut tx = Tx { sql: &self.thread.db, now: self.thread.clock.now(), effects: Effects::default() };
+        for request in group {
+            request.run(&mut tx).map_err(before)?;
+        }
+        let effects = tx.effects;
+        let mut changed = self.thread.db.total_changes() != changes_before;
+        if !changed && self.owes_sync && durability == Durability::Synced {
+            // a commit without a change syncs nothing
+            self.thread.db.execute("UPDATE store SET syncs = syncs + 1", []).map_err(before)?;
+            changed = true;
+        }
+        if let Err(cause) = self.commit() {
+            return Err(GroupFailure { cause, commit_tried: Some(effects) });
+        }
+        if changed {
+            self.owes_sync = durability == Durability::Lazy;
+        }
+        Ok(effects)
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<(), rusqlite::Error> {
+        failpoint!("local.group.begin", sqlite);
+        if self.synchronous != Some(durability) {
+            self.thread.db.execute_batch(match durability {
+                Durability::Lazy => "PRAGMA synchronous = NORMAL",
+                Durability::Synced => "PRAGMA synchronous = FULL",
+            })?;
+            self.synchronous = Some(durability);
+        }
+        self.thread.db.prepare_cached("BEGIN IMMEDIATE")?.raw_execute().map(drop)
+    }
+
+    fn commit(&self) -> Result<(), rusqlite::Error> {
+        failpoint!("local.group.before_commit", sqlite);
+        self.thread.db.prepare_cached("COMMIT")?.raw_execute().map(drop)
+    }
+
+    fn roll_back(&mut self) {
+        self.synchronous = None;
+        if !self.thread.db.is_autocommit()
+            && let Err(e) = self.thread.db.execute_batch("ROLLBACK")
+        {
+            self.thread.health.fail(format!("rolling back: {e}"));
+        }
+    }
+
+    fn after_commit(&mut self, mut effects: Effects, durability: Durability) {
+        effects.kept.drain(..).for_each(|file| file.keep());
+        self.released.append(&mut effects.released);
+        if durability == Durability::Synced {
+            self.stats.synced_groups.fetch_add(1, Ordering::Relaxed);
+            if !self.released.is_empty() {
+                self.thread.chores.unlink(std::mem::take(&mut self.released));
+            }
+        }
+        self.thread.bells.ring(&effects);
+    }
+}
+
+/// Where a test loses the reply of a group that is committed.
+fn reply_after_commit() -> Result<(), StoreFailure> {
+    failpoint!("local.group.after_commit");
+    Ok(())
+}
+
+fn is_io_error(e: &rusqlite::Error) -> bool {
+    matches!(e.sqlite_error_code(), Some(ErrorCode::SystemIoFailure))
+}
