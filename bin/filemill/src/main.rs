@@ -1,1 +1,27 @@
-fn main() {}
+//! The one binary: the service, the demo, one-shot runs and the client commands.
+//!
+//! Here everything is put together and nothing is decided: commands live in `cli`, one file each; what they share
+//! beside them. The only file that names adapters is `backends.rs`.
+
+mod backends;
+mod cli;
+mod client;
+mod clock;
+mod config;
+mod credentials;
+mod demo;
+mod exit;
+mod logs;
+mod output;
+mod progress;
+mod service;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    exit::report(cli::Cli::parse().run())
+}

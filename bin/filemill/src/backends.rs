@@ -1,0 +1,56 @@
+//! The only place that names adapters: the `data` setting's scheme chooses the stores that the engine stands on.
+
+use crate::clock::SystemClock;
+use crate::credentials::Credentials;
+use crate::exit::Ending;
+use anyhow::{Context, Result};
+use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use filemill_engine::{Chance, Compute, Ports, Registry};
+use filemill_local::{LocalConfig, LocalStore};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that can be done to a file.
+pub fn processors() -> Registry {
+    Registry::new(filemill_processors::ALL.iter().copied())
+}
+
+/// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
+pub fn open(data: &Path, credentials: &Credentials, endpoint: &str) -> Result<Ports> {
+    match data.to_str().and_then(|text| text.split_once("://")) {
+        None => open_local(data, credentials, endpoint),
+        Some((scheme, _)) => Err(unknown_scheme(scheme)),
+    }
+}
+
+/// The folder that belongs to this machine's service: its credentials live there.
+pub fn check_scheme(data: &Path) -> Result<()> {
+    match data.to_str().and_then(|text| text.split_once("://")) {
+        None => Ok(()),
+        Some((scheme, _)) => Err(unknown_scheme(scheme)),
+    }
+}
+
+fn unknown_scheme(scheme: &str) -> anyhow::Error {
+    Ending::usage(format!("there is no backend {scheme}:// in this version; give the path of a folder"))
+}
+
+fn open_local(dir: &Path, credentials: &Credentials, endpoint: &str) -> Result<Ports> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let config = LocalConfig {
+        endpoint: endpoint.to_owned(),
+        access_key_id: credentials.s3_access_key_id.clone(),
+        secret_access_key: credentials.s3_secret_access_key.clone(),
+        ..LocalConfig::new(dir, clock.clone())
+    };
+    let store = LocalStore::open(config).with_context(|| format!("cannot open the data folder {}", dir.display()))?;
+    Ok(Ports {
+        blobs: store.clone() as Arc<dyn BlobStore>,
+        state: store.clone() as Arc<dyn StateStore>,
+        queue: store as Arc<dyn TaskQueue>,
+        clock,
+        processors: processors(),
+        compute: Compute::Threads,
+        chance: Chance::from_os(),
+    })
+}

@@ -1,0 +1,91 @@
+//! The command line: one variant per command, one file per command in `cli/`.
+
+mod demo;
+mod files;
+mod get;
+mod job;
+mod jobs;
+mod ls;
+mod put;
+mod rules;
+mod run;
+mod serve;
+
+use crate::exit::EXIT_CODES;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Self-hosted file processing: upload a file, rules start jobs, download the result
+#[derive(Parser)]
+#[command(name = "filemill", version, after_help = EXIT_CODES, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(serve::Args),
+    /// Watch the service work on sample files, in a temporary folder
+    Demo(demo::Args),
+    /// Process files here and now, without a service
+    Run(run::Args),
+    /// Upload files
+    Put(put::Args),
+    /// Download a job's result, a file or an object
+    Get(get::Args),
+    /// List objects
+    Ls(ls::Args),
+    /// List files with their ids; show or remove one
+    Files(files::Args),
+    /// List jobs
+    Jobs(jobs::Args),
+    /// Show, follow, cancel or retry one job
+    Job(job::Args),
+    /// List the service's rules, or check a config file
+    Rules(rules::Args),
+}
+
+impl Cli {
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Serve(args) => args.run(),
+            Command::Demo(args) => args.run(),
+            Command::Run(args) => args.run(),
+            Command::Put(args) => args.run(),
+            Command::Get(args) => args.run(),
+            Command::Ls(args) => args.run(),
+            Command::Files(args) => args.run(),
+            Command::Jobs(args) => args.run(),
+            Command::Job(args) => args.run(),
+            Command::Rules(args) => args.run(),
+        }
+    }
+}
+
+/// `KEY=VALUE` where the value is JSON if it reads as JSON, and text otherwise.
+fn key_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (key, value) = text.split_once('=').filter(|(k, _)| !k.is_empty()).ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn option_values_are_json_where_they_read_as_json() {
+        assert_eq!(key_value("n=5"), Ok(("n".into(), 5.into())));
+        assert_eq!(key_value("text=Hello! "), Ok(("text".into(), "Hello! ".into())));
+        assert_eq!(key_value("text=\"5\""), Ok(("text".into(), "5".into())));
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(key_value("=x").is_err() && key_value("x").is_err());
+    }
+}

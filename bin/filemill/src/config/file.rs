@@ -1,0 +1,99 @@
+//! The config file's shape, word for word. Unknown keys are errors; what the words mean together is checked elsewhere.
+
+use filemill_core::object::BucketName;
+use filemill_core::rule::{QueueName, Rule};
+use filemill_core::size::ByteSize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    #[serde(rename = "schema", deserialize_with = "version_one")]
+    _schema: (),
+    #[serde(default)]
+    pub buckets: BTreeMap<BucketName, Bucket>,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    #[serde(default)]
+    pub queues: BTreeMap<QueueName, Queue>,
+    #[serde(default)]
+    pub server: Server,
+    #[serde(default)]
+    pub worker: Worker,
+    #[serde(default, rename = "notify", deserialize_with = "notifications_come_later")]
+    _notify: (),
+    #[serde(default, rename = "alarms", deserialize_with = "alarms_come_later")]
+    _alarms: (),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bucket {
+    pub max_size: Option<ByteSize>,
+    #[serde(rename = "expire_after", deserialize_with = "expiry_comes_later")]
+    _expire_after: (),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    #[serde(deserialize_with = "duration")]
+    pub lease: Option<Duration>,
+    pub max_running: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: Option<SocketAddr>,
+    pub s3_listen: Option<SocketAddr>,
+    pub data: Option<PathBuf>,
+    pub public_s3_url: Option<String>,
+    pub default_bucket: Option<BucketName>,
+    pub allowed_origins: Vec<String>,
+    pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    pub tasks: Option<u32>,
+    pub chunks: Option<u32>,
+    pub chunk_size: Option<ByteSize>,
+}
+
+fn version_one<'de, D: Deserializer<'de>>(d: D) -> Result<(), D::Error> {
+    match i64::deserialize(d)? {
+        1 => Ok(()),
+        other => Err(D::Error::custom(format!("this version of filemill reads schema 1, not {other}"))),
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+    filemill_core::duration::text::deserialize(d).map(Some)
+}
+
+fn notifications_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("notifications come with a later version; leave [[notify]] out (the live feed tells of jobs)"))
+}
+
+fn alarms_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("alarms come with a later version; leave [[alarms]] out (/metrics has the figures)"))
+}
+
+fn expiry_comes_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("expiry comes with a later version; leave expire_after out (nothing is removed by itself)"))
+}

@@ -1,0 +1,163 @@
+//! Good configs load; bad ones say where and why, and never a secret.
+
+use super::*;
+
+fn load(text: &str) -> Result<Config> {
+    let env = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
+    let parsed = parse("test.toml", text, &Sources { env: &env, folder: Path::new("/etc/filemill") })?;
+    let registry = Registry::new(filemill_processors::ALL.iter().copied());
+    assemble("test.toml".into(), Path::new("/etc/filemill"), parsed, &Overrides::default(), &registry)
+}
+
+fn error_of(text: &str) -> String {
+    let error = load(text).expect_err("a bad config");
+    assert_eq!(crate::exit::exit_of(&error), crate::exit::Exit::Usage);
+    format!("{error:#}")
+}
+
+/// A rule with the line `extra` in it, which is line 9 of the file.
+fn with_rule(extra: &str) -> String {
+    format!(
+        "schema = 1\n\n[[rules]]\nid = \"r\"\nfrom = \"uploads\"\n\
+         process = {{ kind = \"lines.prefix\", text = \"> \" }}\n\n\n{extra}\n[rules.output]\nbucket = \"results\"\n"
+    )
+}
+
+#[test]
+fn the_starter_config_is_good_and_prefixes_what_is_uploaded() {
+    let config = load(STARTER).expect("the starter config");
+    let [rule] = config.rules.all() else { panic!("one rule") };
+    assert_eq!((rule.id.as_str(), rule.process.options["text"].as_str()), ("hello-lines", Some("Hello! ")));
+    let engine = config.engine("w".into());
+    assert_eq!(engine.default_bucket.as_str(), "uploads");
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+}
+
+#[test]
+fn every_setting_of_the_starter_config_that_is_commented_out_is_a_real_one() {
+    let uncommented: String = STARTER
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.split(" = ").next().is_some_and(is_a_key) => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert!(uncommented.contains("\nlog_format = \"pretty\""), "the test found the settings");
+    let config = load(&uncommented).expect("the starter config with everything on");
+    assert_eq!(config.server.data, Path::new("/etc/filemill/filemill-data"));
+    assert_eq!(config.engine("w".into()).chunks_max, 4);
+}
+
+fn is_a_key(text: &str) -> bool {
+    text.len() > 2 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+#[test]
+fn a_setting_reaches_the_engine() {
+    let text = format!(
+        "{}[buckets.uploads]\nmax_size = \"1MiB\"\n[queues.slow]\nlease = \"90s\"\nmax_running = 2\n\
+         [worker]\ntasks = 7\nchunks = 3\nchunk_size = \"64KiB\"\n",
+        with_rule("queue = \"slow\"")
+    );
+    let engine = load(&text).expect("config").engine("w".into());
+    assert_eq!((engine.tasks_max, engine.chunks_max, engine.chunk_limits.chunk_bytes), (7, 3, 65536));
+    let bucket = BucketName::parse("uploads").expect("name");
+    assert_eq!(engine.max_size_of(&bucket), 1 << 20);
+    let queue = QueueName::parse("slow").expect("name");
+    let settings = QueueSettings { lease: Some(Duration::from_secs(90)), max_running: Some(2) };
+    assert_eq!(engine.queues[&queue], settings);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place() {
+    let error = error_of(&with_rule("quue = \"fast\""));
+    assert!(error.contains("test.toml:9:1: rules[0]") && error.contains("unknown field `quue`"), "{error}");
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_place() {
+    let error = error_of("schema = 1\n[worker]\ntasks = \"many\"\n");
+    assert!(error.starts_with("test.toml:3:9: worker.tasks: ") && error.contains("expected u32"), "{error}");
+}
+
+#[test]
+fn broken_toml_is_named_with_its_place() {
+    let error = error_of("schema = 1\n[worker\n");
+    assert!(error.starts_with("test.toml:2:8: "), "{error}");
+}
+
+#[test]
+fn a_missing_secret_is_named() {
+    let error = error_of("schema = 1\n[server]\nlog = \"${env:NOT_THERE}\"\n");
+    assert!(error.starts_with("test.toml:3:7: ") && error.contains("NOT_THERE"), "{error}");
+}
+
+#[test]
+fn a_secret_reaches_its_place_and_no_message() {
+    let config = load(&with_rule("").replace("\"> \"", "\"${env:SECRET}> \"")).expect("config");
+    assert_eq!(config.rules.all()[0].process.options["text"], "hunter2> ");
+    for bad in ["[buckets.uploads]\nmax_size = \"${env:SECRET}\"\n", "[queues.q]\nlease = \"a${env:SECRET}\"\n"] {
+        let error = error_of(&format!("schema = 1\n{bad}"));
+        assert!(!error.contains("hunter2") && error.contains("${env:SECRET}"), "{error}");
+    }
+    let error = error_of(&with_rule("").replace("lines.prefix", "${env:SECRET}"));
+    assert!(!error.contains("hunter2") && error.contains("no processor"), "{error}");
+    let shown = config.without_secrets(serde_json::json!({"a": ["x hunter2"]}));
+    assert_eq!(shown, serde_json::json!({"a": ["x ${env:SECRET}"]}));
+}
+
+#[test]
+fn the_schema_is_asked_for() {
+    assert!(error_of("").contains("missing field `schema`"));
+    assert!(error_of("schema = 2\n").contains("reads schema 1"));
+}
+
+#[test]
+fn what_comes_later_is_said_and_not_ignored() {
+    for (text, word) in [
+        ("[[notify]]\non = [\"job.completed\"]\n", "notifications"),
+        ("[[alarms]]\nid = \"x\"\n", "alarms"),
+        ("[buckets.results]\nexpire_after = \"30d\"\n", "expiry"),
+    ] {
+        let error = error_of(&format!("schema = 1\n{text}"));
+        assert!(error.contains(word) && error.contains("later version"), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_that_cannot_work_is_refused() {
+    let base = with_rule("");
+    for (from, to, word) in [
+        ("lines.prefix", "lines.nope", "no processor"),
+        ("text =", "txt =", "txt"),
+        ("bucket = \"results\"", "bucket = \"results\"\nkey = \"{nme}\"", "{nme}"),
+        ("bucket = \"results\"", "bucket = \"uploads\"", "overwrite its own input"),
+        ("bucket = \"results\"", "bucket = \"uploads\"\nkey = \"{dir}{stem}{ext}\"", "overwrite its own input"),
+        ("from = \"uploads\"", "from = \"uploads\"\nqueue = \"fast\"", "[queues.fast]"),
+        ("from = \"uploads\"", "from = \"uploads\"\nmax_generation = 0", "max_generation"),
+        ("from = \"uploads\"", "from = \"Uploads\"", "not a bucket name"),
+    ] {
+        let changed = base.replace(from, to);
+        assert_ne!(changed, base);
+        let error = error_of(&changed);
+        assert!(error.contains(word), "{to}: {error}");
+    }
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let text = "schema = 1\n[server]\nlisten = \"127.0.0.1:1\"\ndata = \"d\"\n";
+    let env = |_: &str| None;
+    let (file, _) = parse("t", text, &Sources { env: &env, folder: Path::new("") }).expect("config");
+    let overrides = Overrides { data: Some("mine".into()), ..Overrides::default() };
+    let settings = server_settings(Path::new("/etc"), &file.server, &overrides).expect("settings");
+    assert_eq!((settings.data, settings.listen.port()), (PathBuf::from("mine"), 1));
+}
+
+#[test]
+fn a_public_url_is_an_address_without_a_path() {
+    assert!(check_public_url("https://files.example.org").is_ok());
+    for bad in ["files.example.org", "ftp://x", "https://x/path", "https://x/?a", "https://u@x/"] {
+        assert!(check_public_url(bad).is_err(), "{bad}");
+    }
+}

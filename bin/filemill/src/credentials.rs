@@ -1,0 +1,242 @@
+//! The admin token and the S3 key pair: made at first start, or taken from the environment.
+//!
+//! `DIR/credentials.json` (mode 0600) always says what the service uses, so that the client commands on the same
+//! machine find it. It appears whole or not at all, and an existing one is never replaced by chance.
+
+use crate::exit::Ending;
+use anyhow::{Context, Result};
+use rand::TryRngCore;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+pub const FILE_NAME: &str = "credentials.json";
+pub const ADMIN_TOKEN_VAR: &str = "FILEMILL_ADMIN_TOKEN";
+pub const S3_KEY_VAR: &str = "FILEMILL_S3_ACCESS_KEY_ID";
+pub const S3_SECRET_VAR: &str = "FILEMILL_S3_SECRET_ACCESS_KEY";
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    pub admin_token: String,
+    pub s3_access_key_id: String,
+    pub s3_secret_access_key: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// What the environment gives.
+#[derive(Default)]
+pub struct Given {
+    pub admin_token: Option<String>,
+    pub s3_access_key_id: Option<String>,
+    pub s3_secret_access_key: Option<String>,
+}
+
+impl Given {
+    pub fn from_env() -> Given {
+        let var = |name| std::env::var(name).ok();
+        Given {
+            admin_token: var(ADMIN_TOKEN_VAR),
+            s3_access_key_id: var(S3_KEY_VAR),
+            s3_secret_access_key: var(S3_SECRET_VAR),
+        }
+    }
+
+    fn over(&self, base: Credentials) -> Credentials {
+        let or = |given: &Option<String>, base: String| given.clone().unwrap_or(base);
+        Credentials {
+            admin_token: or(&self.admin_token, base.admin_token),
+            s3_access_key_id: or(&self.s3_access_key_id, base.s3_access_key_id),
+            s3_secret_access_key: or(&self.s3_secret_access_key, base.s3_secret_access_key),
+        }
+    }
+
+    /// An empty or tiny secret would be an open door.
+    fn check(&self) -> Result<()> {
+        let rules = [(ADMIN_TOKEN_VAR, &self.admin_token, 8), (S3_KEY_VAR, &self.s3_access_key_id, 3)];
+        let rules = rules.into_iter().chain([(S3_SECRET_VAR, &self.s3_secret_access_key, 8)]);
+        for (name, value, least) in rules {
+            let Some(value) = value else { continue };
+            let printable = value.bytes().all(|b| b.is_ascii_graphic());
+            if !(least..=256).contains(&value.len()) || !printable {
+                return Err(Ending::usage(format!(
+                    "{name} is set but unusable: give {least} to 256 printable ASCII characters without spaces"
+                )));
+            }
+        }
+        if self.s3_access_key_id.as_ref().is_some_and(|id| id.contains('/')) {
+            return Err(Ending::usage(format!("{S3_KEY_VAR} must not contain a slash")));
+        }
+        Ok(())
+    }
+}
+
+pub fn path_in(data: &Path) -> PathBuf {
+    data.join(FILE_NAME)
+}
+
+/// What an earlier start left in `data`; `None` if nothing did.
+pub fn read(data: &Path) -> Result<Option<Credentials>> {
+    let path = path_in(data);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+    };
+    // serde's message may quote what it read, so it is not passed on
+    let credentials = serde_json::from_str(&text).map_err(|_| {
+        anyhow::anyhow!("{} does not hold credentials; move it away and start again to make new ones", path.display())
+    })?;
+    Ok(Some(credentials))
+}
+
+/// Reads the credentials of `data`, makes them at first start, and brings the file up to date with the environment.
+pub fn open(data: &Path, given: &Given) -> Result<Credentials> {
+    given.check()?;
+    create_private_folder(data)?;
+    if let Some(stored) = read(data)? {
+        return brought_up_to_date(data, stored, given);
+    }
+    let fresh = given.over(random()?);
+    match write(data, &fresh, Existing::Keep) {
+        Ok(()) => {
+            tracing::info!(path = %path_in(data).display(), "credentials created");
+            Ok(fresh)
+        }
+        // somebody else's first start was faster
+        Err(e) => match read(data)? {
+            Some(stored) => brought_up_to_date(data, stored, given),
+            None => Err(e),
+        },
+    }
+}
+
+fn brought_up_to_date(data: &Path, stored: Credentials, given: &Given) -> Result<Credentials> {
+    warn_if_readable_by_others(&path_in(data));
+    let current = given.over(stored.clone());
+    if current != stored {
+        write(data, &current, Existing::Replace)?;
+        tracing::info!(path = %path_in(data).display(), "credentials changed by the environment");
+    }
+    Ok(current)
+}
+
+fn create_private_folder(data: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.with_context(|| format!("cannot create the data folder {}", data.display()))
+}
+
+enum Existing {
+    Keep,
+    Replace,
+}
+
+/// A temporary file (created exclusively, mode 0600), synced, then named, then the name synced.
+fn write(data: &Path, credentials: &Credentials, existing: Existing) -> Result<()> {
+    let path = path_in(data);
+    let doing = || format!("cannot write {}", path.display());
+    let mut file = tempfile::Builder::new().prefix(".credentials").tempfile_in(data).with_context(doing)?;
+    serde_json::to_writer_pretty(&mut file, credentials).with_context(doing)?;
+    file.write_all(b"\n").with_context(doing)?;
+    file.as_file().sync_all().with_context(doing)?;
+    match existing {
+        Existing::Keep => file.persist_noclobber(&path).map_err(|e| e.error),
+        Existing::Replace => file.persist(&path).map_err(|e| e.error),
+    }
+    .with_context(doing)?;
+    File::open(data).and_then(|folder| folder.sync_all()).with_context(doing)
+}
+
+fn warn_if_readable_by_others(path: &Path) {
+    let mode = std::fs::metadata(path).map(|m| m.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "credentials are readable by other users; run chmod 600 on the file");
+    }
+}
+
+fn random() -> Result<Credentials> {
+    Ok(Credentials {
+        admin_token: random_text(43)?,
+        s3_access_key_id: format!("FM{}", random_text(18)?.replace(['-', '_'], "0").to_uppercase()),
+        s3_secret_access_key: random_text(40)?,
+    })
+}
+
+/// Six bits of the operating system's chance per character; nothing in it needs quoting in a URL or a shell.
+fn random_text(chars: usize) -> Result<String> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = vec![0; chars];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the operating system gives no random bytes")?;
+    Ok(bytes.into_iter().map(|b| char::from(ALPHABET[usize::from(b & 63)])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_makes_a_private_file_and_later_ones_keep_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("new/data");
+        let first = open(&data, &Given::default()).expect("first start");
+        let mode = std::fs::metadata(path_in(&data)).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let second = open(&data, &Given::default()).expect("second start");
+        assert!(first == second, "credentials changed");
+        let names: Vec<_> = std::fs::read_dir(&data).expect("list").map(|e| e.expect("entry").file_name()).collect();
+        assert_eq!(names, [FILE_NAME], "no temporary file is left");
+    }
+
+    #[test]
+    fn the_file_is_json_with_the_documented_names() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let made = open(folder.path(), &Given::default()).expect("open");
+        let text = std::fs::read_to_string(path_in(folder.path())).expect("read");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(json["admin_token"], made.admin_token.as_str());
+        assert_eq!(json["s3_access_key_id"].as_str().map(str::len), Some(20));
+        assert_eq!(json["s3_secret_access_key"].as_str().map(str::len), Some(40));
+    }
+
+    #[test]
+    fn two_starts_make_different_secrets() {
+        let (a, b) = (random().expect("random"), random().expect("random"));
+        assert!(a.admin_token != b.admin_token && a.s3_secret_access_key != b.s3_secret_access_key);
+    }
+
+    #[test]
+    fn the_environment_wins_and_the_file_follows() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = open(folder.path(), &Given::default()).expect("open");
+        let given = Given { admin_token: Some("given-by-hand".into()), ..Given::default() };
+        let second = open(folder.path(), &given).expect("open");
+        assert_eq!(second.admin_token, "given-by-hand");
+        assert_eq!(second.s3_access_key_id, first.s3_access_key_id);
+        assert!(read(folder.path()).expect("read") == Some(second));
+    }
+
+    #[test]
+    fn an_empty_token_is_no_open_door() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for bad in ["", "short", "with space in it", "line\nbreak-in-it"] {
+            let given = Given { admin_token: Some(bad.into()), ..Given::default() };
+            assert!(open(folder.path(), &given).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_an_error_that_tells_no_secret() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(path_in(folder.path()), "{\"admin_token\": 123456789}").expect("write");
+        let error = format!("{:#}", open(folder.path(), &Given::default()).expect_err("broken"));
+        assert!(error.contains("credentials.json") && !error.contains("123456789"), "{error}");
+    }
+}
