@@ -65,6 +65,7 @@ impl MemoryStore {
             match next {
                 Some(at) if at <= now => return,
                 Some(at) => tokio::select! {
+                    biased;
                     () = &mut ring => {}
                     () = self.clock.sleep(at.since(now)) => {}
                 },

@@ -13,6 +13,9 @@ pub struct FaultPlan {
     pub seed: u64,
     /// A call is refused as `Unavailable`, and nothing was done.
     pub unavailable: f64,
+    /// A call meets the start of an outage: for up to `outage_max` every call is refused at once.
+    pub outage: f64,
+    pub outage_max: Duration,
     /// A call is done and then answered as `Unavailable` (S4).
     pub lost_reply: f64,
     /// A call waits up to `delay_max` before it is done, and again before its reply.
@@ -43,6 +46,8 @@ impl FaultPlan {
         FaultPlan {
             seed: 0,
             unavailable: 0.0,
+            outage: 0.0,
+            outage_max: Duration::ZERO,
             lost_reply: 0.0,
             delay: 0.0,
             delay_max: Duration::ZERO,
@@ -70,6 +75,8 @@ impl FaultPlan {
         FaultPlan {
             seed,
             unavailable: level(0.1),
+            outage: level(0.01),
+            outage_max: Duration::from_secs(20),
             lost_reply: level(0.1),
             delay: level(0.5),
             delay_max: Duration::from_millis(3_000),

@@ -60,6 +60,7 @@ impl MemoryStore {
         let world = &mut *self.world();
         world.dice = Dice::new(plan.seed);
         world.plan = plan;
+        world.outage_until = self.now();
     }
 
     /// The store's machine lost its power and is back: some or all of what no synced write covered is gone. Whoever

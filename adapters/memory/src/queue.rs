@@ -26,15 +26,25 @@ impl World {
         }
         let mut room = Room { chunks: wanted.max_chunks, queues: self.queue_room(&wanted.max_running, now) };
         let mut leases = Vec::new();
+        self.drained_at = None;
         while leases.len() < wanted.max as usize {
             let by_age = (self.leases_given + 1).is_multiple_of(BY_AGE_EVERY);
-            let Some(at) = next_of(&ready, &room, by_age, shuffled) else { break };
+            let Some(at) = next_of(&ready, &room, by_age, shuffled) else {
+                self.drained_at = Some(now);
+                break;
+            };
             let task = ready.remove(at);
             room.take(&task);
             self.leases_given += 1;
             leases.push(self.claim(task, wanted.duration, now));
         }
         leases
+    }
+
+    /// When a task may be ready that the last lease did not leave behind.
+    fn next_ready(&self) -> Option<Timestamp> {
+        let is_news = |at: &Timestamp| self.drained_at.is_none_or(|drained| *at > drained);
+        self.tables.tasks.values().map(|row| row.task.ready_at).filter(is_news).min()
     }
 
     /// How many more tasks of each limited queue may run.
@@ -120,7 +130,9 @@ impl MemoryStore {
     fn ring(&self) {
         let heard = {
             let world = &mut *self.world();
-            !world.dice.roll(world.plan.lost_ring)
+            let heard = !world.dice.roll(world.plan.lost_ring);
+            world.drained_at = world.drained_at.filter(|_| !heard);
+            heard
         };
         if heard {
             self.ready.notify_waiters();
@@ -163,11 +175,12 @@ impl TaskQueue for MemoryStore {
         let ring = self.ready.notified();
         tokio::pin!(ring);
         ring.as_mut().enable();
-        let next = self.world().tables.tasks.values().map(|row| row.task.ready_at).min();
+        let next = self.world().next_ready();
         let now = self.now();
         match next {
             Some(at) if at <= now => {}
             Some(at) => tokio::select! {
+                biased;
                 () = &mut ring => {}
                 () = self.clock.sleep(at.since(now)) => {}
             },

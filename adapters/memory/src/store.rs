@@ -111,7 +111,7 @@ impl MemoryStore {
             world.trace.calls < self.options.calls_max,
             "the store was called too often: something runs in a circle"
         );
-        if world.dice.roll(world.plan.unavailable) {
+        if world.is_away(now) {
             world.trace.note(now, format_args!("{name}: unavailable"));
             return Err(E::outage("the store does not answer"));
         }

@@ -95,6 +95,10 @@ pub(crate) struct World {
     pub trace: Trace,
     /// Every fourth lease goes by age (Q6).
     pub leases_given: u64,
+    /// The last lease took all that it could, at this time; what was ready then is no news.
+    pub drained_at: Option<Timestamp>,
+    /// Until then every call is refused.
+    pub outage_until: Timestamp,
     /// One entry per call since the last synced one.
     undo: Vec<Vec<Undo>>,
     open: Vec<Undo>,
@@ -104,7 +108,26 @@ impl World {
     pub fn new(plan: FaultPlan, keeps_trace: bool) -> Self {
         let dice = Dice::new(plan.seed);
         let trace = Trace::new(keeps_trace);
-        World { tables: Tables::default(), plan, dice, trace, leases_given: 0, undo: Vec::new(), open: Vec::new() }
+        World {
+            tables: Tables::default(),
+            plan,
+            dice,
+            trace,
+            leases_given: 0,
+            drained_at: None,
+            outage_until: Timestamp::ZERO,
+            undo: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Is this call refused, alone or with all others of an outage?
+    pub fn is_away(&mut self, now: Timestamp) -> bool {
+        if self.dice.roll(self.plan.outage) {
+            let lasts = self.dice.wait(1.0, self.plan.outage_max).unwrap_or_default();
+            self.outage_until = self.outage_until.max(now.plus(lasts));
+        }
+        now < self.outage_until || self.dice.roll(self.plan.unavailable)
     }
 
     /// The only way to change a table: `None` removes. Answers the value before.
@@ -153,6 +176,7 @@ impl World {
             }
         }
         self.undo.clear();
+        self.drained_at = None;
         lost
     }
 }

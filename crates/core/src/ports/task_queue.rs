@@ -36,8 +36,9 @@ pub trait TaskQueue: Send + Sync {
     /// Gives a task back unworked.
     async fn release(&self, lease: &Lease) -> Result<(), StateError>;
 
-    /// Returns when a task may be ready, at once if one may be ready already. Wakes may be spurious; a missed one is
-    /// made good by the sweeper's clock.
+    /// Returns when a task may be ready that the last `lease` did not already leave behind (a lease that gave all it was
+    /// asked for left some); at once if there may be one. Wakes may be spurious; a missed one is made good by the
+    /// worker's clock.
     async fn ready(&self);
 }
 
