@@ -1,0 +1,14 @@
+//! One file per rule. Each has `complaints(&Tree)`: one line per breach, with the place and what to do about it.
+
+pub mod arrows;
+pub mod commands;
+pub mod dependencies;
+pub mod durable;
+pub mod growth;
+pub mod headers;
+pub mod links;
+pub mod markers;
+pub mod names;
+pub mod places;
+pub mod printing;
+pub mod purity;
