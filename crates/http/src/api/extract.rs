@@ -97,15 +97,17 @@ fn json_problem(path: &str, e: &serde_json::Error) -> Problem {
     let text = e.to_string();
     let message = text.strip_suffix(&place).unwrap_or(&text);
     if e.is_data() {
-        let field = unknown_name(message).unwrap_or(path);
+        let field = named_in(message).unwrap_or(path);
         return Problem::invalid_field(field, message);
     }
     Problem::bad_request("malformed_json", format!("line {}, column {}: {message}", e.line(), e.column()))
 }
 
-/// The name in serde's "unknown field `x`, expected …", which stands in no path.
-fn unknown_name(message: &str) -> Option<&str> {
-    message.strip_prefix("unknown field `")?.split_once('`').map(|(name, _)| name)
+/// The name in serde's "unknown field `x`, expected …" and its like, which stands in no path.
+fn named_in(message: &str) -> Option<&str> {
+    let starts = ["unknown field `", "duplicate field `", "missing field `"];
+    let rest = starts.iter().find_map(|start| message.strip_prefix(start))?;
+    rest.split_once('`').map(|(name, _)| name)
 }
 
 /// Typed query parameters. An empty value is the same as none, so that forms can send all their fields.
@@ -126,8 +128,8 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     serde_path_to_error::deserialize(reader).map_err(|e| {
         let path = e.path().to_string();
         let message = e.inner().to_string();
-        let name = unknown_name(&message).unwrap_or(path.trim_start_matches('.'));
-        Problem::invalid_parameter(name, message.replace("unknown field", "unknown parameter"))
+        let name = named_in(&message).unwrap_or(path.trim_start_matches('.'));
+        Problem::invalid_parameter(name, message.replace(" field ", " parameter "))
     })
 }
 

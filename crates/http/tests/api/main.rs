@@ -1,0 +1,12 @@
+//! The REST door, driven as a client drives it, over an engine on the memory adapter: each route good and bad.
+
+mod auth;
+mod doors;
+mod feeds;
+mod files;
+mod idempotency;
+mod jobs;
+mod operation;
+mod service;
+mod strictness;
+mod uploads;
