@@ -4,53 +4,56 @@
 //! when told to stop, no request that was begun is lost before the drain time is over. Speaks HTTP/1.1 without TLS
 //! (a reverse proxy's affair). What a request means is the door's affair.
 
-mod body;
+pub mod incoming;
 mod stream;
-
-pub use body::{BodyError, GuardedBody};
 
 use filemill_core::limits;
 use filemill_core::ports::BoxError;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::service::Service;
+use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::net::SocketAddr;
+use incoming::IncomingBody;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::GuardedStream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-/// Who is at the other end; a request extension.
+/// How long a door waits for a client, and for how many clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
-/// How patient a door is.
-#[derive(Clone, Debug)]
 pub struct Patience {
-    pub connections_max: usize,
-    pub header_timeout: Duration,
-    pub body_idle_timeout: Duration,
-    /// Bytes a second that a body must have averaged after the idle grace.
+    /// For a request head, also the next one of a kept connection.
+    pub header: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub body_idle: Duration,
+    /// A body whose client kept us waiting longer than `body_idle` in all must have averaged this many bytes a second.
     pub body_rate_min: u64,
-    /// Running requests get this long when the door closes.
+    /// For requests in flight at shutdown.
     pub drain: Duration,
+    pub connections_max: usize,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Patience {
-            connections_max: limits::CONNECTIONS_MAX,
-            header_timeout: limits::HEADER_TIMEOUT,
-            body_idle_timeout: limits::BODY_IDLE_TIMEOUT,
+            header: limits::HEADER_TIMEOUT,
+            body_idle: limits::BODY_IDLE_TIMEOUT,
             body_rate_min: limits::BODY_RATE_MIN,
             drain: limits::DRAIN,
+            connections_max: limits::CONNECTIONS_MAX,
         }
     }
+}
+
+/// A request whose body does not wait for ever.
+pub fn guard(request: Request<Incoming>, patience: Patience) -> Request<IncomingBody> {
+    let awaits_continue = request.headers().contains_key(header::EXPECT);
+    request.map(|body| IncomingBody::new(body, patience, awaits_continue))
 }
 
 /// The connections beyond the cap hear this; written whole, so that no client waits in a dark queue.
@@ -58,12 +61,12 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Longest head of a request: an URL with a 1,024-byte key, percent-encoded and signed, fits many times.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// After an accept failed (usually: no descriptors left) the loop waits this long for some to come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A connection's read buffer: what a body is read by.
+const READ_BUFFER_BYTES: usize = 400 * 1024;
+/// After an accept failed for want of something (usually descriptors), before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is cancelled, then closes the listener and drains.
-///
-/// `door` names the listener in logs and metrics.
+/// Serves until `stop` is cancelled, then closes the listener and drains. `door` names it in logs and metrics.
 pub async fn serve<S, B>(
     door: &'static str,
     listener: TcpListener,
@@ -71,101 +74,100 @@ pub async fn serve<S, B>(
     patience: Patience,
     stop: CancellationToken,
 ) where
-    S: tower::Service<Request<GuardedBody>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
-    B: hyper::body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let patience = Arc::new(patience);
     let places = Arc::new(Semaphore::new(patience.connections_max));
     let conversations = TaskTracker::new();
-    while let Some((stream, peer)) = accept(door, &listener, &stop).await {
+    let mut entrance = Entrance::new(door, listener);
+    while let Some(stream) = stop.run_until_cancelled(entrance.accept()).await {
         let Ok(place) = places.clone().try_acquire_owned() else {
-            conversations.spawn(refuse(stream, patience.clone()));
+            turn_away(stream);
             continue;
         };
-        let guest = Guest { stream, peer, place };
-        conversations.spawn(converse(door, guest, service.clone(), patience.clone(), stop.clone()));
+        let talk = converse(door, stream, service.clone(), patience, stop.clone());
+        conversations.spawn(async move {
+            talk.await;
+            drop(place);
+        });
     }
-    drop(listener);
+    drop(entrance);
     conversations.close();
     conversations.wait().await;
 }
 
-/// The next connection; `None` once `stop` is cancelled.
-async fn accept(
+/// The listener, and a spare descriptor for the moment when there are no others: with it somebody can still be told.
+struct Entrance {
     door: &'static str,
-    listener: &TcpListener,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr)> {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(connection) => return Some(connection),
-            Err(e) => {
-                metrics::counter!("filemill_accept_failures_total", "door" => door).increment(1);
-                tracing::warn!(door, error = %e, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    listener: TcpListener,
+    spare: Option<File>,
+}
+
+impl Entrance {
+    fn new(door: &'static str, listener: TcpListener) -> Self {
+        Entrance { door, listener, spare: spare_descriptor() }
+    }
+
+    async fn accept(&mut self) -> TcpStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return stream,
+                Err(e) => {
+                    metrics::counter!("filemill_accept_failures_total", "door" => self.door).increment(1);
+                    tracing::warn!(door = self.door, error = %e, "cannot accept a connection");
+                    self.recover().await;
+                }
             }
         }
     }
+
+    async fn recover(&mut self) {
+        drop(self.spare.take());
+        if let Ok(Ok((stream, _))) = tokio::time::timeout(ACCEPT_PAUSE, self.listener.accept()).await {
+            turn_away(stream);
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+        self.spare = spare_descriptor();
+    }
 }
 
-async fn refuse(mut stream: TcpStream, patience: Arc<Patience>) {
-    let answer = async {
-        stream.write_all(FULL).await?;
-        stream.shutdown().await
-    };
-    let _gone_or_slow = tokio::time::timeout(patience.header_timeout, answer).await;
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
-struct Guest {
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+/// Best effort: what fits in the socket's buffer, without waiting.
+fn turn_away(mut stream: TcpStream) {
+    let _gone_already = stream.try_write(FULL);
+    tokio::spawn(async move { tokio::time::timeout(ACCEPT_PAUSE, stream.shutdown()).await });
 }
 
-async fn converse<S, B>(door: &'static str, guest: Guest, service: S, patience: Arc<Patience>, stop: CancellationToken)
+async fn converse<S, B>(door: &'static str, stream: TcpStream, service: S, patience: Patience, stop: CancellationToken)
 where
-    S: tower::Service<Request<GuardedBody>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send> + Send + 'static,
     S::Error: Into<BoxError>,
-    B: hyper::body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let Guest { stream, peer, place } = guest;
     let _small_answers_leave_at_once = stream.set_nodelay(true);
-    let io = TokioIo::new(GuardedStream::new(stream, patience.body_idle_timeout));
-    let body_patience = patience.clone();
-    let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| GuardedBody::new(body, &body_patience));
-        request.extensions_mut().insert(Peer(peer));
-        service.clone().oneshot(request)
-    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX.max(limits::IO_BLOCK_BYTES))
+        .header_read_timeout(patience.header)
+        .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(HEAD_BYTES_MAX)
-        .serve_connection(io, answer)
+        .serve_connection(TokioIo::new(GuardedStream::new(stream, patience.body_idle)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(patience.drain, connection).await.unwrap_or(Ok(()))
+            tokio::time::timeout(patience.drain, connection).await.unwrap_or_else(|_| {
+                tracing::warn!(door, "a request did not finish in time; its connection is closed");
+                Ok(())
+            })
         }
     };
-    drop(place);
     if let Err(e) = ended {
-        tracing::debug!(door, %peer, error = %e, "connection ended early");
+        tracing::debug!(door, error = %e, "a connection ended early");
     }
 }

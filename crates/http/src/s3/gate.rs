@@ -39,6 +39,7 @@ struct Visit {
     request_id: String,
     method: Method,
     has_origin: bool,
+    awaits_continue: bool,
     operation: OperationName,
     started: Instant,
     bytes_in: Arc<AtomicU64>,
@@ -70,6 +71,7 @@ impl Gate {
             request_id: format!("{millis:012X}{number:08X}"),
             method: head.method.clone(),
             has_origin: head.headers.contains_key(header::ORIGIN),
+            awaits_continue: head.headers.contains_key(header::EXPECT),
             operation: OperationName::default(),
             started: Instant::now(),
             bytes_in: body.counter(),
@@ -184,6 +186,11 @@ impl Visit {
             headers.insert(REQUEST_ID, id);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // a client that waited for `100 Continue` and got a final answer instead (also hyper's way with an empty body) may
+        // take that answer for the next request's on this connection; botocore does
+        if self.awaits_continue && self.bytes_in.load(Ordering::Relaxed) == 0 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.has_origin && self.method != Method::OPTIONS {
             cors::allow(headers);
         }

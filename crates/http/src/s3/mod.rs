@@ -17,14 +17,12 @@ mod expectations;
 mod form_data;
 mod gate;
 mod get;
-mod incoming;
 mod intake;
 mod list;
 mod multipart;
 mod multipart_complete;
 mod operations;
 mod outgoing;
-mod patience;
 mod post_form;
 mod post_policy;
 mod precheck;
@@ -36,6 +34,9 @@ mod tagging;
 mod upload;
 mod xml_text;
 
+pub use crate::serve::Patience;
+
+use crate::serve::incoming;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{BlobStore, Clock};
@@ -43,7 +44,6 @@ use s3s::service::S3ServiceBuilder;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// An access key and its secret.
@@ -80,32 +80,6 @@ impl S3Config {
             region: "local".to_owned(),
             bucket_limits: BTreeMap::new(),
             patience: Patience::default(),
-        }
-    }
-}
-
-/// How long the door waits for a client, and for how many clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For a request head, also the next one of a kept connection.
-    pub header: Duration,
-    /// Between two pieces of a body, in either direction.
-    pub body_idle: Duration,
-    /// A body whose client kept us waiting longer than `body_idle` in all must have averaged this many bytes a second.
-    pub body_rate_min: u64,
-    /// For requests in flight at shutdown.
-    pub drain: Duration,
-    pub connections_max: usize,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience {
-            header: limits::HEADER_TIMEOUT,
-            body_idle: limits::BODY_IDLE_TIMEOUT,
-            body_rate_min: limits::BODY_RATE_MIN,
-            drain: limits::DRAIN,
-            connections_max: limits::CONNECTIONS_MAX,
         }
     }
 }

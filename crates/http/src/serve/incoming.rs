@@ -6,9 +6,7 @@
 use super::Patience;
 use bytes::Bytes;
 use futures::Stream;
-use http_body::Body as _;
-use hyper::body::Incoming;
-use std::fmt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,27 +18,21 @@ use tokio::time::{Instant, Sleep};
 const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// Nothing came for the idle time.
+    #[error("The body stopped coming; the connection was idle for too long.")]
     Idle,
     /// Less than the minimum rate came.
+    #[error("The body came too slowly.")]
     TooSlow,
     /// The connection ended or broke HTTP before the body was complete.
+    #[error("The body ended early.")]
     Cut,
     /// More than the caller was ready to take.
+    #[error("The body is too long.")]
     TooLong,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::Idle => "The body stopped coming; the connection was idle for too long.",
-            BodyError::TooSlow => "The body came too slowly.",
-            BodyError::Cut => "The body ended early.",
-            BodyError::TooLong => "The body is too long.",
-        })
-    }
 }
 
 pub struct IncomingBody {
@@ -163,6 +155,23 @@ impl Stream for IncomingBody {
                 }
             }
         }
+    }
+}
+
+impl Body for IncomingBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_next(cx).map_ok(Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
