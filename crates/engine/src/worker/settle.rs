@@ -1,0 +1,137 @@
+//! A step's outcome becomes truth: decide, commit, and after the commit tell whoever waits for it.
+//!
+//! Whoever loses a race loads again and decides again; whoever lost the lease says nothing.
+
+use super::source::retire_source;
+use crate::Engine;
+use crate::publish::{CommitError, abandon_multipart};
+use crate::steps::{Done, task_error_of_blob};
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
+use filemill_core::limits;
+use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError};
+use filemill_core::task::TaskError;
+
+/// Decides and commits; whoever lost a race loads again and decides again.
+pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Done) {
+    let ports = &engine.inner.ports;
+    let Done { mut happening, mut publication } = done;
+    for attempt in 0..limits::DECISIONS_MAX {
+        if attempt > 0 {
+            match ports.state.job(&job.id).await {
+                Ok(Some(now)) => job = now,
+                Ok(None) => return drop_task(engine, &lease).await,
+                Err(e) => {
+                    tracing::warn!(task = %lease.task.id, error = %e, "a step's outcome cannot be stored yet");
+                    ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
+                    continue;
+                }
+            }
+        }
+        let chunk_recorded = attempt > 0 && is_recorded(engine, &happening).await;
+        let held = Some((&lease.task, lease.token));
+        let snapshot = Snapshot { job: &job, held, chunk_recorded };
+        let decision = lifecycle::decide(snapshot, happening.clone(), engine.now(), ports.chance.number());
+        let Decision::Commit { changes, durability, job: changed } = decision else { return };
+        let completes = changed.status == JobStatus::Completed && job.status != JobStatus::Completed;
+        let result = publication.take().filter(|_| completes);
+        match commit(engine, changes, result, durability, completes).await {
+            Ok(()) => return settled(engine, &lease, &job, &changed).await,
+            Err(Setback::Conflict) if completes => return release(engine, &lease).await,
+            Err(Setback::Conflict) => {
+                if is_over(engine, &lease).await {
+                    return;
+                }
+            }
+            Err(Setback::Result(error)) => happening = Happening::TaskFailed(error),
+            Err(Setback::Unavailable(e)) => {
+                tracing::warn!(task = %lease.task.id, error = %e, "a step's outcome cannot be stored yet");
+                if completes {
+                    return release(engine, &lease).await;
+                }
+                ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
+            }
+        }
+    }
+    release(engine, &lease).await;
+}
+
+/// Why a commit did not happen, by what to do about it.
+enum Setback {
+    Conflict,
+    Unavailable(StateError),
+    /// The result could not be made visible.
+    Result(TaskError),
+}
+
+async fn commit(
+    engine: &Engine,
+    changes: ChangeSet,
+    publication: Option<Publication>,
+    durability: Durability,
+    completes: bool,
+) -> Result<(), Setback> {
+    let committed = match publication {
+        Some(publication) => engine.commit_with_result(changes, publication, durability).await,
+        None if completes => return Err(Setback::Conflict),
+        None => engine.commit(changes, durability).await.map_err(CommitError::State),
+    };
+    match committed {
+        Ok(_) => Ok(()),
+        Err(CommitError::State(StateError::Conflict(_))) => Err(Setback::Conflict),
+        Err(CommitError::State(e)) => Err(Setback::Unavailable(e)),
+        Err(CommitError::Blob(e)) => Err(Setback::Result(task_error_of_blob(e))),
+    }
+}
+
+async fn is_recorded(engine: &Engine, happening: &Happening) -> bool {
+    let Happening::ChunkDone(record) = happening else { return false };
+    let known = engine.inner.ports.state.chunk(&record.job, record.run, record.index).await;
+    known.is_ok_and(|r| r.is_some())
+}
+
+/// Is the task gone or held by another? Then there is nothing left to say for this lease.
+async fn is_over(engine: &Engine, lease: &Lease) -> bool {
+    let hold = ChangeSet::new().with(Change::HoldTask(lease.task.id.clone(), lease.token));
+    matches!(engine.inner.ports.state.commit(hold, Durability::Lazy).await, Err(StateError::Conflict(_)))
+}
+
+/// After the commit: the queue forgets the task, listeners hear of it, leftovers go.
+async fn settled(engine: &Engine, lease: &Lease, before: &Job, after: &Job) {
+    let inner = &engine.inner;
+    if let Err(e) = inner.ports.queue.ack(lease).await {
+        tracing::warn!(task = %lease.task.id, error = %e, "queue did not take the acknowledgement");
+    }
+    inner.progress.committed(&inner.feed, after, lease.task.id.index, engine.now());
+    if before.status == after.status || !after.status.is_terminal() {
+        return;
+    }
+    metrics::counter!("filemill_jobs_total", "status" => after.status.as_str()).increment(1);
+    match (after.status, &after.failure) {
+        (JobStatus::Completed, _) => {
+            tracing::info!(job = %after.id, rule = %after.rule, bytes_in = after.bytes_in, "job completed");
+            // a result without bytes left its multipart upload behind
+            abandon_multipart(&inner.ports, before).await;
+            retire_source(engine, after).await;
+        }
+        (_, failure) => {
+            let (code, message) = failure.as_ref().map_or(("", ""), |f| (f.code.as_str(), f.message.as_str()));
+            tracing::warn!(job = %after.id, rule = %after.rule, code, message, "job ended without a result");
+            abandon_multipart(&inner.ports, before).await;
+        }
+    }
+}
+
+/// The job of a task is gone; so is the task.
+pub(super) async fn drop_task(engine: &Engine, lease: &Lease) {
+    let changes = ChangeSet::new().with(Change::EndTask(lease.task.id.clone(), lease.token));
+    if let Err(e) = engine.commit(changes, Durability::Lazy).await {
+        tracing::debug!(task = %lease.task.id, error = %e, "a task without a job was not removed yet");
+    }
+}
+
+pub(super) async fn release(engine: &Engine, lease: &Lease) {
+    if let Err(e) = engine.inner.ports.queue.release(lease).await {
+        tracing::debug!(task = %lease.task.id, error = %e, "a lease runs out by itself");
+    }
+}
