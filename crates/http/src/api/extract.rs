@@ -2,7 +2,7 @@
 //! with its name and place, and nothing is guessed.
 
 use super::problem::Problem;
-use crate::serve::BodyError;
+use crate::serve::incoming::BodyError;
 use axum::body::HttpBody;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -58,7 +58,7 @@ fn body_problem(e: &(dyn Error + 'static)) -> Problem {
         if e.is::<LengthLimitError>() {
             return body_too_large();
         }
-        if let Some(BodyError::TooSlow) = e.downcast_ref() {
+        if let Some(BodyError::Idle | BodyError::TooSlow) = e.downcast_ref() {
             return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the request body came too slowly");
         }
         cause = e.source();

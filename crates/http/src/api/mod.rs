@@ -33,6 +33,7 @@ use axum::response::Html;
 use axum::routing::get;
 use filemill_core::limits;
 use filemill_engine::Engine;
+use hyper_util::service::TowerToHyperService;
 use problem::Problem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -135,9 +137,10 @@ impl ApiDoor {
 
     /// Serves until `stop` is cancelled, then ends the feeds, lets running requests finish and returns.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = self.router();
+        let patience = Patience::default();
+        let service = self.router().map_request(move |request| serve::guard(request, patience));
         tokio::join!(
-            serve::serve("rest", listener, router, Patience::default(), stop.clone()),
+            serve::serve("rest", listener, TowerToHyperService::new(service), patience, stop.clone()),
             self.close_feeds(&stop),
             self.keep_metrics_small(&stop),
         );

@@ -4,7 +4,8 @@ use crate::service::{TOKEN, door, idle_service};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use filemill_http::serve::{Patience, serve};
+use filemill_http::serve::{Patience, guard, serve};
+use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,12 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 fn short() -> Patience {
     Patience {
         connections_max: 2,
-        header_timeout: Duration::from_millis(200),
-        body_idle_timeout: Duration::from_millis(200),
+        header: Duration::from_millis(200),
+        body_idle: Duration::from_millis(200),
         body_rate_min: 1024,
         drain: Duration::from_secs(5),
     }
@@ -27,7 +29,8 @@ fn short() -> Patience {
 async fn open(router: Router, patience: Patience) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
-    let served = tokio::spawn(serve("test", listener, router, patience, stop.clone()));
+    let service = TowerToHyperService::new(router.map_request(move |request| guard(request, patience)));
+    let served = tokio::spawn(serve("test", listener, service, patience, stop.clone()));
     (address, stop, served)
 }
 
@@ -115,7 +118,7 @@ async fn a_client_that_does_not_read_is_cut() {
 
 #[tokio::test]
 async fn connections_over_the_cap_are_told_to_come_back() {
-    let (address, _stop, _served) = open(echo(), Patience { header_timeout: Duration::from_secs(20), ..short() }).await;
+    let (address, _stop, _served) = open(echo(), Patience { header: Duration::from_secs(20), ..short() }).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(address).await.expect("connected");
