@@ -149,12 +149,11 @@ impl TaskQueue for MemoryStore {
     }
 
     async fn lease(&self, wanted: LeaseRequest) -> Result<Vec<Lease>, StateError> {
-        let durability = self.lease_durability();
-        self.write("lease", durability, |w, now| Ok(w.lease(&wanted, now))).await
+        self.write("lease", Durability::Lazy, |w, now| Ok(w.lease(&wanted, now))).await
     }
 
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<Timestamp, LeaseError> {
-        self.write("extend", self.lease_durability(), |w, now| w.extend(lease, duration, now)).await
+        self.write("extend", Durability::Lazy, |w, now| w.extend(lease, duration, now)).await
     }
 
     async fn ack(&self, _lease: &Lease) -> Result<(), StateError> {
@@ -162,7 +161,7 @@ impl TaskQueue for MemoryStore {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StateError> {
-        self.write("release", self.lease_durability(), |w, now| {
+        self.write("release", Durability::Lazy, |w, now| {
             w.release(lease, now);
             Ok(())
         })
@@ -186,11 +185,5 @@ impl TaskQueue for MemoryStore {
             },
             None => ring.await,
         }
-    }
-}
-
-impl MemoryStore {
-    fn lease_durability(&self) -> Durability {
-        if self.options.local_workers { Durability::Lazy } else { Durability::Synced }
     }
 }

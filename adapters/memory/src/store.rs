@@ -16,13 +16,13 @@ pub struct MemoryOptions {
     pub faults: FaultPlan,
     /// Does `commit` take `Publish`? Both kinds of backend must work.
     pub publishes: bool,
-    /// Do workers die with the store? Then leases are lazy and a crash may lose them.
+    /// Do workers die with the store? Then lazy writes may be lost in a crash. Otherwise every write is synced.
     pub local_workers: bool,
     pub min_part_bytes: u64,
     pub max_parts: u32,
     /// Keep the trace's lines, to read a failing seed.
     pub keeps_trace: bool,
-    /// A run with more calls than this is stuck in a circle: it panics.
+    /// A run with more calls than this runs in a circle: no further call ends.
     pub calls_max: u64,
 }
 
@@ -81,6 +81,11 @@ impl MemoryStore {
         apply: impl FnOnce(&mut World, Timestamp) -> Result<T, E> + Send,
     ) -> Result<T, E> {
         self.wait().await;
+        if self.is_overrun() {
+            std::future::pending::<()>().await;
+        }
+        // on a remote store nothing is lazy: workers outlive it
+        let durability = if self.options.local_workers { durability } else { Durability::Synced };
         let outcome = {
             let mut world = self.world();
             let now = self.now();
@@ -124,6 +129,11 @@ impl MemoryStore {
         let word = if outcome.is_ok() { "done" } else { "refused" };
         world.trace.note(now, format_args!("{name}: {word}{}", if lost { ", reply lost" } else { "" }));
         if lost { Err(E::outage("the reply was lost")) } else { outcome }
+    }
+
+    /// Something runs in a circle.
+    pub fn is_overrun(&self) -> bool {
+        self.world().trace.calls >= self.options.calls_max
     }
 
     async fn wait(&self) {

@@ -1,0 +1,67 @@
+//! Files: what clients were told is there, and the records are the objects, no fewer and no ghosts.
+
+use super::Evidence;
+use filemill_core::job::JobStatus;
+use filemill_core::object::ObjectKey;
+use filemill_core::upload::UploadStatus;
+
+pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
+    let from = evidence.scenario.from();
+    for key in evidence.ledger.acts.keys() {
+        let found = evidence.store.content(&from, key).ok();
+        let possible = evidence.ledger.possible(key);
+        let was_retired = found.is_none() && is_retired(evidence, key);
+        if !possible.contains(&found) && !was_retired {
+            violations.push(format!("{key:?} holds {found:?}, and clients know of {possible:?}"));
+        }
+    }
+    uploads_tell_what_came(evidence, violations);
+}
+
+/// A source may go once its result is there.
+fn is_retired(evidence: &Evidence<'_>, key: &ObjectKey) -> bool {
+    let jobs =
+        evidence.snapshot.jobs.iter().filter(|j| j.input.key == *key && j.input.bucket == evidence.scenario.from());
+    let newest = jobs.max_by_key(|j| j.sequencer.clone());
+    evidence.scenario.has_inbox && newest.is_some_and(|j| j.status == JobStatus::Completed)
+}
+
+/// For every object a file with its facts; for every file an object.
+pub fn are_the_objects(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
+    let snapshot = evidence.snapshot;
+    let files = || snapshot.files.iter().filter(|f| f.removed_at.is_none());
+    for object in &snapshot.objects {
+        let is_recorded = files().any(|f| {
+            (&f.bucket, &f.key, f.size, &f.etag, &f.sequencer)
+                == (&object.bucket, &object.key, object.size, &object.etag, &object.sequencer)
+        });
+        if !is_recorded {
+            violations.push(format!("an object has no file, or one with other facts: {object:?}"));
+        }
+    }
+    for file in files() {
+        if !snapshot.objects.iter().any(|o| o.bucket == file.bucket && o.key == file.key) {
+            violations.push(format!("a ghost: {file:?}"));
+        }
+    }
+}
+
+/// A kept promise is received, a broken one expired; none is pending for ever.
+fn uploads_tell_what_came(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
+    for upload in &evidence.snapshot.uploads {
+        let nothing_came = !evidence.ledger.acts.contains_key(&upload.key);
+        let is_wrong = match upload.status {
+            UploadStatus::Pending => true,
+            UploadStatus::Received => nothing_came,
+            UploadStatus::Expired => false,
+        };
+        if is_wrong {
+            violations.push(format!("an upload tells what is not so: {upload:?}"));
+        }
+    }
+    for id in evidence.ledger.uploads.keys() {
+        if !evidence.snapshot.uploads.iter().any(|u| u.id == *id) {
+            violations.push(format!("a promise that was acknowledged is gone: {id}"));
+        }
+    }
+}

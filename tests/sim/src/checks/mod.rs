@@ -1,0 +1,36 @@
+//! The checkers. Each looks at the evidence and writes down, in a sentence, what must not be.
+
+mod events;
+mod files;
+mod jobs;
+mod leftovers;
+mod results;
+
+use crate::ledger::Ledger;
+use crate::scenario::Scenario;
+use filemill_memory::{MemoryStore, Snapshot};
+
+pub struct Evidence<'a> {
+    pub scenario: &'a Scenario,
+    pub store: &'a MemoryStore,
+    pub snapshot: &'a Snapshot,
+    pub ledger: &'a Ledger,
+}
+
+/// What holds at every instant.
+pub fn always(snapshot: &Snapshot, violations: &mut Vec<String>) {
+    jobs::count_each_chunk_once(snapshot, violations);
+    jobs::can_all_go_on(snapshot, violations);
+}
+
+/// What holds once all is quiet, overdue and swept.
+pub fn at_the_end(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
+    always(evidence.snapshot, violations);
+    files::keep_what_was_acknowledged(evidence, violations);
+    files::are_the_objects(evidence, violations);
+    jobs::are_born_once(evidence, violations);
+    jobs::end_with_a_reason(evidence, violations);
+    results::equal_the_one_pass(evidence, violations);
+    events::tell_each_end_once(evidence, violations);
+    leftovers::are_none(evidence, violations);
+}

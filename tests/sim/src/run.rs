@@ -1,0 +1,133 @@
+//! One run: a storm of clients, faults and crashes, then calm, then the end of all that is overdue, then judgement.
+
+use crate::checks::{self, Evidence};
+use crate::client::Client;
+use crate::operator;
+use crate::scenario::{STORM, Scenario};
+use crate::service::Service;
+use filemill_core::limits;
+use filemill_core::object::ObjectKey;
+use filemill_memory::FaultPlan;
+use std::time::Duration;
+
+/// Without faults every job must have ended after this time: all attempts, back-offs and leases fit in.
+const CALM_MAX: Duration = Duration::from_secs(3600);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+pub struct Report {
+    /// Of every call that reached the store.
+    pub trace_hash: u64,
+    pub calls: u64,
+    /// Empty if all is well.
+    pub violations: Vec<String>,
+    /// Only if asked for.
+    pub trace: Vec<String>,
+    pub jobs: usize,
+}
+
+/// Runs a seed on this thread.
+pub fn run(seed: u64, keeps_trace: bool) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(simulate(Scenario::of(seed), keeps_trace))
+}
+
+async fn simulate(scenario: Scenario, keeps_trace: bool) -> Report {
+    let service = Service::new(scenario, keeps_trace);
+    let mut violations = Vec::new();
+    open(&service).await;
+    storm(&service, &mut violations).await;
+    service.store.set_faults(FaultPlan { seed: service.scenario.seed, ..FaultPlan::none() });
+    service.start_engines();
+    if calm(&service, &mut violations).await {
+        end(&service, &mut violations).await;
+    }
+    let snapshot = service.store.snapshot();
+    Report {
+        trace_hash: service.store.trace_hash(),
+        calls: service.store.calls(),
+        violations,
+        trace: service.store.trace_lines(),
+        jobs: snapshot.jobs.len(),
+    }
+}
+
+/// The service opens its doors once its buckets are there, however often that needs a try.
+async fn open(service: &Service) {
+    let engine = service.make_engine();
+    while engine.prepare().await.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    service.start_engines();
+}
+
+async fn storm(service: &Service, violations: &mut Vec<String>) {
+    let scenario = &service.scenario;
+    let clients = (0..scenario.keys).map(|nth| {
+        let key = ObjectKey::parse(&format!("folder/{nth} ü.txt")).expect("a key");
+        Client { service, key, chance: scenario.chance_of(nth as u64) }.run()
+    });
+    let acting = async {
+        tokio::join!(
+            futures::future::join_all(clients),
+            operator::run(service, scenario.chance_of(100)),
+            at_times(&scenario.crashes, || service.crash()),
+            at_times(&scenario.restarts, || service.restart()),
+        );
+    };
+    tokio::pin!(acting);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut acting => return,
+            () = tokio::time::sleep(LOOK_EVERY) => checks::always(&service.store.snapshot(), violations),
+        }
+        if service.store.is_overrun() {
+            return;
+        }
+    }
+}
+
+async fn at_times<F: Future<Output = ()>>(times: &[Duration], act: impl Fn() -> F) {
+    let mut passed = Duration::ZERO;
+    for time in times {
+        tokio::time::sleep(time.saturating_sub(passed)).await;
+        passed = *time;
+        act().await;
+    }
+}
+
+/// Liveness: without faults everything comes to its end. False if it did not.
+async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
+    let mut waited = Duration::ZERO;
+    while waited < CALM_MAX && !service.store.is_overrun() {
+        let snapshot = service.store.snapshot();
+        checks::always(&snapshot, violations);
+        if snapshot.announcements.is_empty() && snapshot.jobs.iter().all(|j| j.status.is_terminal()) {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        waited += LOOK_EVERY;
+    }
+    let snapshot = service.store.snapshot();
+    let open: Vec<_> = snapshot.jobs.iter().filter(|j| !j.status.is_terminal()).collect();
+    let why =
+        if service.store.is_overrun() { "the store is called in a circle" } else { "an hour of calm was not enough" };
+    let tasks = &snapshot.tasks;
+    violations.push(format!("{why}: announcements {:?}, open jobs {open:?}, tasks {tasks:?}", snapshot.announcements));
+    false
+}
+
+/// Engines stop, everything becomes overdue, one sweep cleans, and what is left is judged.
+async fn end(service: &Service, violations: &mut Vec<String>) {
+    service.stop_engines().await;
+    tokio::time::sleep(limits::MULTIPART_TTL + STORM).await;
+    let engine = service.make_engine();
+    if let Err(e) = engine.sweep().await {
+        violations.push(format!("the last sweep failed: {e}"));
+    }
+    let snapshot = service.store.snapshot();
+    let ledger = service.ledger();
+    let evidence =
+        Evidence { scenario: &service.scenario, store: &service.store, snapshot: &snapshot, ledger: &ledger };
+    checks::at_the_end(&evidence, violations);
+}

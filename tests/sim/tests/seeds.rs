@@ -1,0 +1,88 @@
+//! The seeds: 2,000 of them in the normal run, spread over the cores.
+//!
+//! `FILEMILL_SIM_SEED=N cargo test -p filemill-sim -- --nocapture` replays one with its trace;
+//! `FILEMILL_SIM_SEEDS=A..B` runs a range of them.
+
+use filemill_sim::{Report, run};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+const SEEDS: Range<u64> = 0..2000;
+/// Failing seeds that are told before the run is given up.
+const TOLD_MAX: usize = 5;
+
+fn judged(seed: u64, keeps_trace: bool) -> Report {
+    let caught = catch_unwind(AssertUnwindSafe(|| run(seed, keeps_trace)));
+    caught.unwrap_or_else(|_| Report {
+        trace_hash: 0,
+        calls: 0,
+        violations: vec!["it panicked".into()],
+        trace: Vec::new(),
+        jobs: 0,
+    })
+}
+
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("FILEMILL_SIM_SEEDS") else { return SEEDS };
+    let (from, to) = text.split_once("..").expect("FILEMILL_SIM_SEEDS is A..B");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn every_seed_ends_well() {
+    if let Ok(seed) = std::env::var("FILEMILL_SIM_SEED") {
+        return replay(seed.parse().expect("FILEMILL_SIM_SEED is a number"));
+    }
+    let seeds = seeds();
+    let next = AtomicU64::new(seeds.start);
+    let (failures, calls, jobs) = (Mutex::new(Vec::new()), AtomicU64::new(0), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while failures.lock().expect("no test thread panics").len() < TOLD_MAX {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let report = judged(seed, false);
+                    calls.fetch_add(report.calls, Ordering::Relaxed);
+                    jobs.fetch_add(report.jobs, Ordering::Relaxed);
+                    if !report.violations.is_empty() {
+                        failures.lock().expect("no test thread panics").push((seed, report.violations));
+                    }
+                }
+            });
+        }
+    });
+    println!("{seeds:?}: {} jobs, {} calls of the store", jobs.into_inner(), calls.into_inner());
+    let failures = failures.into_inner().expect("no test thread panics");
+    for (seed, violations) in &failures {
+        eprintln!("FILEMILL_SIM_SEED={seed}: {} violations", violations.len());
+        violations.iter().take(3).for_each(|v| eprintln!("    {v}"));
+    }
+    assert!(failures.is_empty(), "{} seeds did not end well; replay one with FILEMILL_SIM_SEED", failures.len());
+}
+
+fn replay(seed: u64) {
+    println!("{:#?}", filemill_sim::Scenario::of(seed));
+    let report = judged(seed, true);
+    report.trace.iter().for_each(|line| println!("{line}"));
+    report.violations.iter().for_each(|v| println!("VIOLATION {v}"));
+    println!("trace {:016x}, {} calls, {} jobs", report.trace_hash, report.calls, report.jobs);
+    assert!(report.violations.is_empty(), "seed {seed} did not end well");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let mut hashes = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let first = judged(seed, false);
+        let second = judged(seed, false);
+        assert_eq!((first.trace_hash, first.calls), (second.trace_hash, second.calls), "seed {seed}");
+        hashes.insert(first.trace_hash);
+    }
+    assert_eq!(hashes.len(), 40, "different seeds give different runs");
+}
