@@ -20,8 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) const BLOCK_BYTES: u64 = IO_BLOCK_BYTES as u64;
 pub(crate) const CRC_BYTES: u64 = 8;
 const SHARDS: u32 = 256;
-/// Ids that a millisecond has room for; ids of a later start are above those of an earlier one.
-const IDS_PER_MILLI: i64 = 1 << 12;
+/// Ids that one start has room for; the start's number is above them. So ids rise over restarts and none is given
+/// twice, whatever was deleted in between.
+const IDS_PER_START: i64 = 1 << 40;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BlobId(i64);
@@ -88,10 +89,8 @@ impl BlobFolder {
         })
     }
 
-    /// Ids will be above `highest` and above those of any start before `now_millis`.
-    pub(crate) fn number_from(&self, highest: i64, now_millis: i64) {
-        let by_time = now_millis.max(0).saturating_mul(IDS_PER_MILLI);
-        self.next.store(highest.max(by_time).saturating_add(1), Ordering::Relaxed);
+    pub(crate) fn number_from_start(&self, start: i64) {
+        self.next.store(start.saturating_mul(IDS_PER_START).saturating_add(1), Ordering::Relaxed);
     }
 
     pub(crate) fn next_id(&self) -> BlobId {

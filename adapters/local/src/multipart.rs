@@ -204,10 +204,7 @@ pub(crate) fn need(sql: &Connection, upload: &MultipartRef) -> Step<MultipartInf
     let mut rows = statement.query(params![upload.id, upload.bucket.as_str(), upload.key.as_str()])?;
     match rows.next()? {
         Some(row) => info(row),
-        None => {
-            buckets::need(sql, &upload.bucket)?;
-            refuse(BlobError::NotFound(Missing::Upload))
-        }
+        None => refuse(BlobError::NotFound(Missing::Upload)),
     }
 }
 

@@ -56,10 +56,9 @@ impl LocalStore {
         let pins = Pins::new(chores.clone());
         let folder = config.dir.join("blobs");
         let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
-        let now = config.clock.now();
-        let recovered = recovery::recover(&db, &blobs, now)?;
-        let highest = db.query_row("SELECT coalesce(max(id), 0) FROM blobs", [], |row| row.get(0))?;
-        blobs.number_from(highest, now.as_millis());
+        let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
+        let start = db.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
+        blobs.number_from_start(start);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 

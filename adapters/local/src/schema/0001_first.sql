@@ -152,9 +152,11 @@ CREATE TABLE events (
     data   TEXT NOT NULL
 ) STRICT;
 
--- One row. `syncs` is written where a sync is owed and nothing else was written.
+-- One row. `starts` counts how often the store was opened; blob ids begin with it.
+-- `syncs` is written where a sync is owed and nothing else was written.
 CREATE TABLE store (
-    one   INTEGER PRIMARY KEY CHECK (one = 1),
-    syncs INTEGER NOT NULL
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    starts INTEGER NOT NULL,
+    syncs  INTEGER NOT NULL
 ) STRICT;
-INSERT INTO store (one, syncs) VALUES (1, 0);
+INSERT INTO store (one, starts, syncs) VALUES (1, 0, 0);

@@ -1,0 +1,146 @@
+//! What a start finds and does: orphans, missing files, leases, another process, an older or newer state file.
+
+mod support;
+
+use filemill_core::ports::*;
+use filemill_local::{OpenError, Recovered};
+use rusqlite::Connection;
+use std::fs;
+use support::*;
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a temporary folder")
+}
+
+#[tokio::test]
+async fn two_stores_cannot_use_one_folder() {
+    let dir = folder();
+    let store = open(dir.path());
+    match try_open(dir.path()).map(drop) {
+        Err(e @ OpenError::InUse(_)) => assert!(e.to_string().contains("in use by another process")),
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    open(dir.path());
+}
+
+#[tokio::test]
+async fn a_store_comes_back_as_it_was_closed() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    let small = put(&store, "small", b"1").await;
+    put(&store, "large", &bytes(100_000, 2)).await;
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.recovered(), Recovered::default());
+    assert_eq!(store.head(&bucket(), &key("small")).await.expect("small"), small);
+    assert_eq!(get(&store, "large").await, bytes(100_000, 2));
+    assert_eq!(store.announcements(10).await.expect("announcements").len(), 2);
+    store.announced().await;
+    let later = put(&store, "small", b"2").await;
+    assert!(later.sequencer > small.sequencer);
+}
+
+#[tokio::test]
+async fn sequencers_and_blobs_are_not_numbered_twice_though_everything_is_gone() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    let first = put(&store, "a", &bytes(100_000, 2)).await;
+    let file = blob_files(dir.path());
+    store.delete(&bucket(), &key("a"), Precondition::None).await.expect("a delete");
+    let ids: Vec<u64> = store.announcements(10).await.expect("announcements").iter().map(|a| a.id).collect();
+    store.acknowledge(&ids).await.expect("acknowledged");
+    drop(store);
+    let store = open(dir.path());
+    let second = put(&store, "a", &bytes(100_000, 2)).await;
+    assert!(second.sequencer > first.sequencer);
+    assert_ne!(blob_files(dir.path()), file);
+}
+
+#[tokio::test]
+async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    put(&store, "kept", &bytes(100_000, 1)).await;
+    put(&store, "lost", &bytes(100_000, 2)).await;
+    let lost = blob_files(dir.path())
+        .into_iter()
+        .find(|path| fs::read(path).expect("a file").starts_with(&bytes(100_000, 2)))
+        .expect("the file");
+    drop(store);
+    fs::remove_file(lost).expect("a removal");
+    fs::write(dir.path().join("blobs/ff/00000000000000ff"), "left over").expect("an orphan");
+    fs::write(dir.path().join("blobs/ff/README"), "not ours").expect("a foreign file");
+    let store = open(dir.path());
+    let expected = Recovered { files_removed: 1, files_missing: 1, leases_cleared: 0 };
+    assert_eq!(store.recovered(), expected);
+    assert_eq!(blob_files(dir.path()).len(), 2, "the one that is kept, and the foreign one");
+    assert_eq!(get(&store, "kept").await, bytes(100_000, 1));
+    let mut reader = body(&store, "lost").await;
+    let error = std::io::Read::read(&mut reader, &mut [0; 10]).expect_err("a missing file");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    drop((reader, store));
+    assert_eq!(open(dir.path()).recovered().files_removed, 0, "a second recovery finds nothing left to do");
+}
+
+#[tokio::test]
+async fn an_open_store_that_is_copied_comes_back_with_everything_that_was_answered() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    for n in 0..50 {
+        put(&store, &format!("k{n}"), &bytes(10 + n * 4000, n as u8)).await;
+    }
+    let _staged = stage(&store, &bytes(100_000, 7)).expect("staged");
+    let copy = folder();
+    copy_folder(dir.path(), copy.path());
+    let store = open(copy.path());
+    assert_eq!(store.recovered().files_removed, 1, "the staged file");
+    for n in 0..50 {
+        assert_eq!(get(&store, &format!("k{n}")).await, bytes(10 + n * 4000, n as u8));
+    }
+}
+
+#[tokio::test]
+async fn a_state_file_of_a_newer_version_is_refused() {
+    let dir = folder();
+    drop(open(dir.path()));
+    let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+    db.pragma_update(None, "user_version", 77).expect("a version");
+    drop(db);
+    assert!(matches!(try_open(dir.path()).map(drop), Err(OpenError::Newer { found: 77, .. })));
+}
+
+#[tokio::test]
+async fn concurrent_synced_puts_share_commits() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    let before = store.write_counts();
+    let puts = (0..200).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { put(&store, &format!("k{n}"), b"content").await })
+    });
+    for task in puts.collect::<Vec<_>>() {
+        task.await.expect("a put");
+    }
+    let after = store.write_counts();
+    assert_eq!(after.requests - before.requests, 200);
+    let groups = after.synced_groups - before.synced_groups;
+    assert!((1..100).contains(&groups), "{groups} commits for 200 puts");
+}
+
+#[tokio::test]
+async fn tables_read_well_in_the_sqlite_shell() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    put(&store, "folder/a name", b"content").await;
+    let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+    let row: (String, String, i64, Vec<u8>) = db
+        .query_row(
+            "SELECT bucket, key, objects.size, data FROM objects JOIN blobs ON blobs.id = objects.blob",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .expect("one object");
+    assert_eq!(row, ("uploads".into(), "folder/a name".into(), 7, b"content".to_vec()));
+}
