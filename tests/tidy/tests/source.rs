@@ -66,3 +66,8 @@ fn the_rooms_below_the_binary_ask_for_time_and_bytes() {
 fn the_pages_show_only_commands_that_exist() {
     hold(rules::commands::complaints);
 }
+
+#[test]
+fn every_key_command_and_metric_stands_on_its_page() {
+    hold(rules::pages::complaints);
+}

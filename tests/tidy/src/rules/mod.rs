@@ -9,6 +9,7 @@ pub mod headers;
 pub mod links;
 pub mod markers;
 pub mod names;
+pub mod pages;
 pub mod places;
 pub mod printing;
 pub mod purity;

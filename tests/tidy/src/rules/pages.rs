@@ -1,0 +1,108 @@
+//! The pages are complete: every config key, command and metric of the source stands on its page.
+//!
+//! What a page says about them is for people to keep true; that nothing is missing is checked here.
+
+use crate::Tree;
+
+/// Where names are declared, how a line declares one, and the page that must show it.
+struct Reference {
+    source: &'static str,
+    name_in: fn(&str) -> Option<&str>,
+    page: &'static str,
+    shown_as: fn(&str) -> String,
+}
+
+const REFERENCES: &[Reference] = &[
+    Reference {
+        source: "bin/filemill/src/config/file.rs",
+        name_in: public_field,
+        page: "docs/configuration.md",
+        shown_as: |name| name.to_owned(),
+    },
+    Reference {
+        source: "crates/core/src/matching.rs",
+        name_in: public_field,
+        page: "docs/configuration.md",
+        shown_as: |name| format!("`{name}`"),
+    },
+    Reference {
+        source: "bin/filemill/src/cli.rs",
+        name_in: command,
+        page: "docs/cli.md",
+        shown_as: |name| format!("`filemill {}", name.to_lowercase()),
+    },
+    Reference {
+        source: "crates/http/src/metrics.rs",
+        name_in: described_metric,
+        page: "docs/operations.md",
+        shown_as: |name| name.to_owned(),
+    },
+];
+
+pub fn complaints(tree: &Tree) -> Vec<String> {
+    REFERENCES.iter().flat_map(|reference| missing(tree, reference)).collect()
+}
+
+fn missing(tree: &Tree, reference: &Reference) -> Vec<String> {
+    let Reference { source, name_in, page, shown_as } = reference;
+    let names: Vec<&str> = tree.text(source).unwrap_or_default().lines().filter_map(name_in).collect();
+    if names.is_empty() {
+        return vec![format!("{source}: nothing is declared in the way that rules/pages.rs looks for")];
+    }
+    let text = tree.text(page).unwrap_or_default();
+    let absent = names.into_iter().filter(|name| !text.contains(&shown_as(name)));
+    absent.map(|name| format!("{page}: says nothing of `{name}` ({source})")).collect()
+}
+
+/// `max_size` of `    pub max_size: Option<ByteSize>,`.
+fn public_field(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("    pub ")?.split_once(':')?;
+    name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()).then_some(name)
+}
+
+/// `Serve` of `    Serve(serve::Args),`.
+fn command(line: &str) -> Option<&str> {
+    let (name, rest) = line.trim().split_once('(')?;
+    rest.ends_with("::Args),").then_some(name)
+}
+
+/// The name in `describe_gauge!("name", ...)`.
+fn described_metric(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("describe_")?.split('"').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(source: &'static str) -> &'static str {
+        match source {
+            "bin/filemill/src/cli.rs" => "    Sing(sing::Args),\n    Command::Sing(args) => args.run(),\n",
+            "crates/http/src/metrics.rs" => "    describe_gauge!(\"songs\", \"sung\");\n",
+            _ => "    pub song: Option<u32>,\n    pub fn sing(&self) {}\n",
+        }
+    }
+
+    #[test]
+    fn what_a_page_leaves_out_is_named() {
+        for reference in REFERENCES {
+            let found = missing(&Tree::of(&[(reference.source, declared(reference.source))]), reference);
+            assert_eq!(found.len(), 1, "{} {found:?}", reference.source);
+            assert!(found[0].starts_with(reference.page), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_shows_is_fine() {
+        for reference in REFERENCES {
+            let page = "`song` songs `filemill sing`";
+            let tree = Tree::of(&[(reference.source, declared(reference.source)), (reference.page, page)]);
+            assert_eq!(missing(&tree, reference), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_not_understood_is_no_pass() {
+        assert_eq!(complaints(&Tree::of(&[])).len(), REFERENCES.len());
+    }
+}
