@@ -1,10 +1,17 @@
 //! Logs: to standard error, pretty for people or JSON for machines. Never a secret or a signed link.
+//!
+//! Libraries below us print whole requests, signatures included, at their finer levels: whatever the filter asks for,
+//! they are heard with warnings and errors only.
 
 use crate::config::file::LogFormat;
 use crate::exit::Ending;
 use anyhow::Result;
 use std::io::IsTerminal;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Call once. `filter` is a level or tracing's filter syntax.
 pub fn start(filter: &str, format: LogFormat) -> Result<()> {
@@ -13,10 +20,15 @@ pub fn start(filter: &str, format: LogFormat) -> Result<()> {
             "the log filter {filter:?} is wrong: {e}; write for example \"info\" or \"info,filemill_engine=debug\""
         ))
     })?;
-    let base = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let quiet = tracing_subscriber::registry().with(parsed).with(filter_fn(is_fit_to_print));
     match format {
-        LogFormat::Json => base.json().flatten_event(true).init(),
-        LogFormat::Pretty => base.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => quiet.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Pretty => quiet.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
     }
     Ok(())
+}
+
+fn is_fit_to_print(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("filemill") || *metadata.level() <= Level::WARN
 }
