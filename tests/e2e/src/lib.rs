@@ -1,1 +1,22 @@
+//! The stage for scenarios: starts the real binary, speaks to its public doors, and compares with independent references.
+//!
+//! Knows nothing of Filemill's crates: addresses, credentials and the public contract are all it has. A scenario that
+//! needs a tool or a right that is not here says so loudly; with `FILEMILL_TEST_ALL=1` that is a failure.
 
+pub mod binary;
+pub mod feed;
+pub mod http;
+pub mod job;
+pub mod launch;
+pub mod logs;
+pub mod reference;
+pub mod s3;
+pub mod service;
+pub mod tools;
+
+pub use binary::{filemill, run_filemill};
+pub use http::Reply;
+pub use job::Job;
+pub use launch::Launch;
+pub use service::Service;
+pub use tools::{Tool, tool};

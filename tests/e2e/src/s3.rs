@@ -1,0 +1,130 @@
+//! A client of one bucket at the S3 door, signed by rusty-s3: another's code than the service's own.
+
+use crate::http::{self, Reply};
+use crate::service::Credentials;
+use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
+use rusty_s3::{Bucket, UrlStyle};
+use std::time::Duration;
+
+#[derive(Clone)]
+pub struct S3 {
+    bucket: Bucket,
+    credentials: rusty_s3::Credentials,
+}
+
+/// A listed object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub etag: String,
+    pub size: u64,
+}
+
+/// Nobody knows what became of it: the connection broke, or the service said that it cannot tell.
+#[derive(Debug)]
+pub struct Unknown(pub String);
+
+const LINK_TTL: Duration = Duration::from_secs(300);
+
+impl S3 {
+    pub fn new(endpoint: &str, bucket: &str, credentials: &Credentials) -> S3 {
+        let endpoint = endpoint.parse().expect("an address");
+        let bucket = Bucket::new(endpoint, UrlStyle::Path, bucket.to_owned(), "local").expect("a bucket");
+        let credentials = rusty_s3::Credentials::new(&credentials.s3_key, &credentials.s3_secret);
+        S3 { bucket, credentials }
+    }
+
+    pub fn put_url(&self, key: &str) -> String {
+        self.bucket.put_object(Some(&self.credentials), key).sign(LINK_TTL).into()
+    }
+
+    pub fn get_url(&self, key: &str) -> String {
+        self.bucket.get_object(Some(&self.credentials), key).sign(LINK_TTL).into()
+    }
+
+    fn delete_url(&self, key: &str) -> String {
+        self.bucket.delete_object(Some(&self.credentials), key).sign(LINK_TTL).into()
+    }
+
+    #[track_caller]
+    pub fn put(&self, key: &str, content: &[u8]) -> Reply {
+        http::send("PUT", &self.put_url(key), &[], content).expect(200)
+    }
+
+    #[track_caller]
+    pub fn get(&self, key: &str) -> Reply {
+        http::send("GET", &self.get_url(key), &[], &[])
+    }
+
+    #[track_caller]
+    pub fn delete(&self, key: &str) -> Reply {
+        http::send("DELETE", &self.delete_url(key), &[], &[]).expect(204)
+    }
+
+    pub fn try_put(&self, key: &str, content: &[u8]) -> Result<(), Unknown> {
+        acknowledged("PUT", &self.put_url(key), content, 200).map(drop)
+    }
+
+    pub fn try_delete(&self, key: &str) -> Result<(), Unknown> {
+        acknowledged("DELETE", &self.delete_url(key), &[], 204).map(drop)
+    }
+
+    /// The object in parts of this size.
+    pub fn try_put_parts(&self, key: &str, content: &[u8], part_bytes: usize) -> Result<(), Unknown> {
+        let credentials = Some(&self.credentials);
+        let begin: String = self.bucket.create_multipart_upload(credentials, key).sign(LINK_TTL).into();
+        let begun = acknowledged("POST", &begin, &[], 200)?;
+        let text = begun.text();
+        let id = text.split_once("<UploadId>").and_then(|(_, rest)| rest.split_once("</UploadId>"));
+        let id = id.unwrap_or_else(|| panic!("no upload id: {text}")).0;
+        let mut etags = Vec::new();
+        for (number, part) in (1..).zip(content.chunks(part_bytes)) {
+            let url: String = self.bucket.upload_part(credentials, key, number, id).sign(LINK_TTL).into();
+            etags.push(acknowledged("PUT", &url, part, 200)?.header("etag").trim_matches('"').to_owned());
+        }
+        let etags = etags.iter().map(String::as_str);
+        let complete = self.bucket.complete_multipart_upload(credentials, key, id, etags);
+        let (url, body): (String, String) = (complete.sign(LINK_TTL).into(), complete.body());
+        let completed = acknowledged("POST", &url, body.as_bytes(), 200)?;
+        // S3 may say 200 first and find the error later
+        if completed.text().contains("<Error>") { Err(Unknown(completed.text())) } else { Ok(()) }
+    }
+
+    /// All objects, in pages of this many.
+    #[track_caller]
+    pub fn list(&self, page: usize) -> Vec<Listed> {
+        let mut listed = Vec::new();
+        let mut token = None;
+        loop {
+            let mut list = self.bucket.list_objects_v2(Some(&self.credentials));
+            list.with_max_keys(page);
+            if let Some(token) = token.take() {
+                list.with_continuation_token(token);
+            }
+            let reply = http::send("GET", list.sign(LINK_TTL).as_ref(), &[], &[]).expect(200);
+            let page = parse(&reply);
+            listed.extend(page.contents.into_iter().map(|object| Listed {
+                key: object.key,
+                etag: object.etag.expect("an entry has its tag").trim_matches('"').to_owned(),
+                size: object.size.expect("an entry has its size"),
+            }));
+            match page.next_continuation_token {
+                Some(next) => token = Some(next),
+                None => return listed,
+            }
+        }
+    }
+}
+
+fn parse(reply: &Reply) -> ListObjectsV2Response {
+    ListObjectsV2::parse_response(&reply.text()).unwrap_or_else(|e| panic!("{e}: {}", reply.text()))
+}
+
+fn acknowledged(method: &str, url: &str, body: &[u8], status: u16) -> Result<Reply, Unknown> {
+    match http::try_send(method, url, &[], body) {
+        Ok(reply) if reply.status == status => Ok(reply),
+        Ok(reply) if reply.status >= 500 => Err(Unknown(format!("{}: {}", reply.status, reply.text()))),
+        Ok(reply) => panic!("{method} was answered {}: {}", reply.status, reply.text()),
+        Err(e) => Err(Unknown(e.to_string())),
+    }
+}
