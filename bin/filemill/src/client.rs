@@ -149,6 +149,7 @@ impl Client {
             StatusCode::UNAUTHORIZED => Ending::failed(format!(
                 "{detail}\nThe token is not this service's: check --token, FILEMILL_TOKEN or --data."
             )),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ending::usage(detail),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 Ending::failed(format!("{detail}\nTry again in a moment."))
             }

@@ -3,11 +3,19 @@
 use crate::exit::BrokenOutput;
 use anyhow::Result;
 use serde_json::Value;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 /// One line to standard output.
 pub fn line(text: impl std::fmt::Display) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").map_err(|e| BrokenOutput(e).into())
+}
+
+/// Standard output for bytes: without the line buffer that `io::stdout` puts before it.
+pub fn raw() -> Result<File> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned();
+    descriptor.map(File::from).map_err(|e| BrokenOutput(e).into())
 }
 
 pub fn json(value: &Value) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `filemill run`: the service's processors on files here and now, in one pass and constant memory.
 
 use crate::client::download::Draft;
+use crate::client::source;
 use crate::config::{Config, Overrides};
 use crate::exit::{BrokenOutput, Ending};
 use crate::{backends, output, progress};
@@ -10,7 +11,6 @@ use filemill_core::ports::ChunkReport;
 use filemill_core::rule::{Process, RuleId};
 use filemill_engine::{OneShot, OneShotError, Registry};
 use serde_json::{Value, json};
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -135,7 +135,7 @@ impl Errand<'_> {
         let one_shot = OneShot::new(registry, process).map_err(Ending::usage)?;
         let (input, size) = self.open()?;
         match &self.output {
-            None => self.pass(&one_shot, input, size, &mut io::stdout().lock()),
+            None => self.pass(&one_shot, input, size, &mut output::raw()?),
             Some(path) => {
                 let mut draft = Draft::beside(path)?;
                 let done = self.pass(&one_shot, input, size, draft.writer())?;
@@ -150,14 +150,8 @@ impl Errand<'_> {
         if self.input == Path::new("-") {
             return Ok((Box::new(io::stdin()), None));
         }
-        let file = File::open(self.input).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => Ending::not_found("there is no such file"),
-            _ => anyhow::Error::new(e).context("cannot open it"),
-        })?;
+        let file = source::open(self.input)?;
         let facts = file.metadata()?;
-        if facts.is_dir() {
-            return Err(Ending::usage("this is a folder; name its files"));
-        }
         let size = facts.is_file().then_some(facts.len());
         Ok((Box::new(file), size))
     }

@@ -1,5 +1,6 @@
 //! What is uploaded: something of a known size that can be read from any place, again if need be.
 
+use crate::exit::Ending;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +13,18 @@ pub trait Source: Send + Sync {
     fn open(&self, range: Range<u64>) -> Box<dyn Read + Send + '_>;
 }
 
+/// Opens what a command was told to read. The caller's error names the path.
+pub fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Ending::not_found("there is no such file"),
+        _ => anyhow::Error::new(e).context("cannot open it"),
+    })?;
+    if file.metadata()?.is_dir() {
+        return Err(Ending::usage("this is a folder; name its files"));
+    }
+    Ok(file)
+}
+
 /// A file on disk, at the size it had when opened; parts are read side by side.
 pub struct FileSource {
     file: File,
@@ -20,12 +33,8 @@ pub struct FileSource {
 
 impl FileSource {
     pub fn open(path: &Path) -> Result<FileSource> {
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let facts = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
-        if facts.is_dir() {
-            anyhow::bail!("{} is a folder; name its files", path.display());
-        }
-        if facts.is_file() { FileSource::of(file) } else { FileSource::spool(file) }
+        let file = open(path)?;
+        if file.metadata()?.is_file() { FileSource::of(file) } else { FileSource::spool(file) }
     }
 
     fn of(file: File) -> Result<FileSource> {

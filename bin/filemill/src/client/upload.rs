@@ -17,6 +17,7 @@ use ureq::http::{HeaderMap, StatusCode};
 
 /// Larger content goes up in parts.
 pub const MULTIPART_ABOVE: u64 = 64 * 1024 * 1024;
+const EXPECT_ABOVE: u64 = 1024 * 1024;
 const PARTS_AT_A_TIME: usize = 4;
 const TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -116,7 +117,12 @@ fn put_once<S: Source + ?Sized>(
     client: &Client,
     piece: &Piece<'_, S>,
 ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-    let mut request = client.agent().put(piece.url).header("content-length", piece.range.end - piece.range.start);
+    let size = piece.range.end - piece.range.start;
+    let mut request = client.agent().put(piece.url).header("content-length", size);
+    if size > EXPECT_ABOVE {
+        // a refusal is heard before the bytes are sent, not as a broken connection
+        request = request.header("expect", "100-continue");
+    }
     for (name, value) in piece.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length")) {
         if !name.eq_ignore_ascii_case("host") {
             request = request.header(name, value);
