@@ -73,17 +73,21 @@ pub struct Expectations {
 impl Expectations {
     pub fn of(headers: &HeaderMap, content: ContentSha256) -> S3Result<Self> {
         let expectations = Expectations {
-            md5: content_md5(headers)?,
-            content_sha256: match content {
-                ContentSha256::Is(digest) => Some(digest),
-                _ => None,
-            },
             checksum: checksum(headers)?,
             trailer: if content.is_chunked() { trailer(headers)? } else { None },
-            computed: None,
+            ..Expectations::of_body(headers, content)?
         };
         expectations.check_announced(headers)?;
         Ok(expectations)
+    }
+
+    /// Without `x-amz-checksum-*`.
+    pub fn of_body(headers: &HeaderMap, content: ContentSha256) -> S3Result<Self> {
+        let content_sha256 = match content {
+            ContentSha256::Is(digest) => Some(digest),
+            _ => None,
+        };
+        Ok(Expectations { md5: content_md5(headers)?, content_sha256, ..Expectations::default() })
     }
 
     /// The algorithm whose result will be stored.

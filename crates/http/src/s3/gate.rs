@@ -100,7 +100,7 @@ impl Gate {
             Body::from(collect_document(&head, &query, body).await?)
         };
         let response = self.s3.call(Request::from_parts(head, body)).await.map_err(Failure::Broken)?;
-        Ok(complete_errors(response, &visit.request_id))
+        Ok(finish_answer(response, visit.operation.get(), &visit.request_id))
     }
 }
 
@@ -135,11 +135,12 @@ async fn collect_document(head: &Parts, query: &Query, body: IncomingBody) -> S3
     if content.is_chunked() {
         return Err(s3_error!(NotImplemented, "This operation does not take an aws-chunked body."));
     }
-    let mut expectations = expectations::Expectations::of(&head.headers, content)?;
-    if query.has("uploadId") {
-        // a completion's checksum is that of the object
-        expectations.checksum = None;
-    }
+    let expectations = if query.has("uploadId") {
+        // the checksum in a completion's head is the object's
+        expectations::Expectations::of_body(&head.headers, content)?
+    } else {
+        expectations::Expectations::of(&head.headers, content)?
+    };
     let document = body.collect(limits::XML_BYTES_MAX).await.map_err(|e| errors::of_body(&e))?;
     let mut hasher = checksums::Hasher::new(expectations);
     hasher.update(&document);
@@ -153,7 +154,8 @@ fn refuse(refusal: Refusal, request_id: &str) -> Response<Body> {
     complete_error(response, &details, request_id)
 }
 
-fn complete_errors(response: Response<Body>, request_id: &str) -> Response<Body> {
+/// What `s3s` leaves undone in its answers.
+fn finish_answer(mut response: Response<Body>, operation: &str, request_id: &str) -> Response<Body> {
     if response.status() == StatusCode::NOT_MODIFIED {
         let (mut head, _) = response.into_parts();
         head.headers.remove(header::CONTENT_TYPE);
@@ -162,9 +164,14 @@ fn complete_errors(response: Response<Body>, request_id: &str) -> Response<Body>
     if response.status().is_client_error() || response.status().is_server_error() {
         return complete_error(response, &[], request_id);
     }
-    let is_xml = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/xml");
+    if response.headers().contains_key(header::CONTENT_RANGE) {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     match response.body().bytes() {
-        Some(document) if is_xml => response.map(|_| Body::from(xml_text::reference_controls(document))),
+        // an object's own bytes are never touched
+        Some(document) if operation != "GetObject" => {
+            response.map(|_| Body::from(xml_text::reference_controls(document)))
+        }
         _ => response,
     }
 }

@@ -35,7 +35,7 @@ pub async fn get_object(door: &Arc<Door>, req: S3Request<GetObjectInput>) -> S3R
                 let length = open.range.end - open.range.start;
                 let body = outgoing::blob(open.body, length).await?;
                 let mode = req.input.checksum_mode.as_ref();
-                return Ok(respond(get_output(&info, &view, length, body, mode), view.is_partial()));
+                return Ok(S3Response::new(get_output(&info, &view, length, body, mode)));
             }
             Err(BlobError::Conflict(BlobConflict::Precondition)) => {}
             Err(e) => return Err(errors::of_store(e)),
@@ -57,8 +57,7 @@ pub async fn head_object(door: &Arc<Door>, req: S3Request<HeadObjectInput>) -> S
     decide(&conditions, &info)?;
     let view = View::of(&info, req.input.range.as_ref(), req.input.part_number, &req.headers)?;
     let length = view.range.as_ref().map_or(info.size, |range| range.end - range.start);
-    let output = head_output(&info, &view, length, &req.input);
-    Ok(respond(output, view.is_partial()))
+    Ok(S3Response::new(head_output(&info, &view, length, &req.input)))
 }
 
 fn decide(conditions: &ReadConditions, info: &ObjectInfo) -> S3Result<()> {
@@ -84,10 +83,6 @@ fn not_modified(info: &ObjectInfo) -> S3Error {
     error.set_status_code(StatusCode::NOT_MODIFIED);
     error.set_headers(headers);
     error
-}
-
-fn respond<T>(output: T, is_partial: bool) -> S3Response<T> {
-    if is_partial { S3Response::with_status(output, StatusCode::PARTIAL_CONTENT) } else { S3Response::new(output) }
 }
 
 /// Which bytes of the object are asked for.
@@ -135,10 +130,6 @@ impl View {
             return Ok(View { range: None, content_range: None, parts_count });
         }
         Ok(View { content_range: content_range(&range, info.size), range: Some(range), parts_count })
-    }
-
-    fn is_partial(&self) -> bool {
-        self.range.is_some()
     }
 }
 

@@ -144,7 +144,7 @@ pub async fn abort(
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     let upload = MultipartRef { bucket, key, id: req.input.upload_id };
     door.store.abort_multipart(&upload).await.map_err(errors::of_store)?;
-    Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
 pub async fn list_parts(door: &Arc<Door>, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
