@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod feed;
 pub mod http;
+pub mod inputs;
 pub mod job;
 pub mod launch;
 pub mod logs;

@@ -39,8 +39,13 @@ pub fn skip(why: &str) {
 }
 
 impl Tool {
+    /// Free of whatever the surrounding shell says about other stores and about proxies.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
+        let foreign = |name: &str| name.starts_with("AWS_") || name.to_ascii_lowercase().ends_with("_proxy");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null());
         command
     }
