@@ -44,15 +44,18 @@ pub enum Answer {
 
 impl Client {
     pub fn new(base: &str, token: Option<String>) -> Client {
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("filemill/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(STALL_TIMEOUT))
-            .timeout_per_write(Some(STALL_TIMEOUT))
-            .build();
-        Client { agent: config.new_agent(), base: base.trim_end_matches('/').to_owned(), token }
+            .timeout_per_write(Some(STALL_TIMEOUT));
+        if url::Url::parse(base).is_ok_and(|url| access::is_loopback(&url)) {
+            // a proxy of the environment has its own loopback
+            config = config.proxy(None);
+        }
+        Client { agent: config.build().new_agent(), base: base.trim_end_matches('/').to_owned(), token }
     }
 
     /// For presigned links: no token goes along.

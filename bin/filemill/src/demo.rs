@@ -104,7 +104,10 @@ fn run_jobs(client: &Arc<Client>, exhibits: &[Exhibit]) -> Result<Vec<Job>> {
                         });
                     }
                 }
-                News::Progress { index, read } => exhibits[index].bar.set_position(read),
+                News::Progress { index, read } => {
+                    exhibits[index].bar.set_message("processing");
+                    exhibits[index].bar.set_position(read);
+                }
                 News::Ended { index, job } => {
                     let job = client.job(&job)?;
                     exhibits[index].bar.finish_with_message(job.status.clone());
@@ -115,6 +118,7 @@ fn run_jobs(client: &Arc<Client>, exhibits: &[Exhibit]) -> Result<Vec<Job>> {
         }
         Ok(())
     })?;
+    uploads.set_all_ended();
     Ok(ended.into_iter().flatten().collect())
 }
 

@@ -72,14 +72,16 @@ async fn serve(config: &Config) -> Result<()> {
     let mut signals = Signals::new()?;
     let metrics = filemill_http::metrics::install().context("cannot start the metrics")?;
     let mut service = Service::start(config, &Given::from_env(), metrics).await?;
+    let (api, s3) = (reachable(service.api), reachable(service.s3));
     tracing::info!(
+        %api,
+        %s3,
         config = config.name,
         data = %config.server.data.display(),
         credentials = %credentials::path_in(&config.server.data).display(),
         rules = config.rules.all().len(),
         "service ready"
     );
-    let (api, s3) = (reachable(service.api), reachable(service.s3));
     output::line(format_args!("filemill ready api=http://{api} s3=http://{s3}"))?;
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping; a second signal stops at once"),

@@ -1,4 +1,6 @@
-//! The live feed over server-sent events. Reconnects by itself and resumes behind the last event it saw.
+//! The live feed over server-sent events: what comes, and the way back when the connection was lost.
+//!
+//! A feed that was reconnected resumes behind the last event it saw; progress is not stored and may be missed.
 
 use super::Client;
 use crate::exit::{Exit, exit_of};
@@ -26,8 +28,8 @@ pub struct Event {
 /// What listening brings.
 pub enum Heard {
     Event(Event),
-    /// The connection was lost and is back; events may have been missed, so ask for the state again.
-    Reconnected,
+    /// The connection is lost. After [`Events::reconnect`] ask for the state again: something may have been missed.
+    Lost,
 }
 
 pub struct Events<'a> {
@@ -51,17 +53,19 @@ fn connect(client: &Client, query: &[(&str, &str)], last_id: Option<&str>) -> Re
 }
 
 impl Events<'_> {
-    /// Waits for the next event. An error means that the service is gone for good.
-    pub fn next(&mut self) -> Result<Heard> {
-        if let Some(event) = read_event(&mut self.lines, &mut self.last_id) {
-            return Ok(Heard::Event(event));
-        }
+    /// Waits for the next event.
+    pub fn next(&mut self) -> Heard {
+        read_event(&mut self.lines, &mut self.last_id).map_or(Heard::Lost, Heard::Event)
+    }
+
+    /// Tries for a while; an error means that the service is gone.
+    pub fn reconnect(&mut self) -> Result<()> {
         let mut tries = 0;
         loop {
             match connect(self.client, &self.query, self.last_id.as_deref()) {
                 Ok(lines) => {
                     self.lines = lines;
-                    return Ok(Heard::Reconnected);
+                    return Ok(());
                 }
                 Err(e) if exit_of(&e) != Exit::Unreachable || tries == RECONNECTS => return Err(e),
                 Err(_) => std::thread::sleep(RECONNECT_WAIT * (1 << tries.min(4))),

@@ -3,16 +3,17 @@
 use super::Client;
 use super::events::{Event, Events, Heard};
 use super::views::Job;
+use crate::exit::Ending;
 use anyhow::Result;
 
-/// Follows one job to its end. `on_job` sees it now and at each change; `on_event` sees all events in between.
+/// Follows one job to its end. `on_job` sees it now and at each change, `on_progress` hears what is told in between.
 /// `events` was opened before, for this job or for more.
 pub fn for_job(
     client: &Client,
     events: &mut Events<'_>,
     id: &str,
-    mut on_event: impl FnMut(&Event),
-    mut on_job: impl FnMut(&Job),
+    on_progress: impl Fn(&Event),
+    on_job: impl Fn(&Job),
 ) -> Result<Job> {
     loop {
         let job = client.job(id)?;
@@ -20,10 +21,13 @@ pub fn for_job(
         if job.has_ended() {
             return Ok(job);
         }
-        while let Heard::Event(event) = events.next()? {
-            if event.job.as_deref() == Some(id) {
-                on_event(&event);
-                if event.kind != "job.progress" {
+        loop {
+            match events.next() {
+                Heard::Event(event) if event.job.as_deref() != Some(id) => {}
+                Heard::Event(event) if event.kind == "job.progress" => on_progress(&event),
+                Heard::Event(_) => break,
+                Heard::Lost => {
+                    events.reconnect()?;
                     break;
                 }
             }
@@ -35,17 +39,17 @@ pub fn for_job(
 /// sent. None means that no rule takes the file.
 pub fn for_jobs_of_upload(client: &Client, events: &mut Events<'_>, upload: &str) -> Result<Vec<Job>> {
     loop {
-        let arrived = match events.next()? {
-            Heard::Event(event) => event.kind == "file.created" || event.kind.starts_with("job."),
-            Heard::Reconnected => true,
-        };
-        if !arrived {
-            continue;
+        match events.next() {
+            Heard::Event(event) if event.kind == "job.progress" => continue,
+            Heard::Event(_) => {}
+            Heard::Lost => events.reconnect()?,
         }
         // file and jobs are born in one commit, so whoever hears of the file sees the jobs
         let received = client.get(&format!("/v1/uploads/{}", super::segment(upload)), &[])?;
-        if received["status"] == "received" {
-            return Ok(client.list("/v1/jobs", &[("upload", upload)], 1000)?.views);
+        match received["status"].as_str() {
+            Some("received") => return Ok(client.list("/v1/jobs", &[("upload", upload)], 1000)?.views),
+            Some("expired") => return Err(Ending::failed("another object took the key before this one was seen")),
+            _ => {}
         }
     }
 }

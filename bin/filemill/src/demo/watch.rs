@@ -5,20 +5,33 @@ use crate::client::events::{Event, Heard};
 use crate::client::views::{Job, Listed};
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which upload belongs to which file.
 #[derive(Default)]
-pub struct Uploads(Mutex<BTreeMap<String, usize>>);
+pub struct Uploads {
+    by_id: Mutex<BTreeMap<String, usize>>,
+    all_ended: AtomicBool,
+}
 
 impl Uploads {
     pub fn register(&self, upload: &str, index: usize) {
         self.all().insert(upload.to_owned(), index);
     }
 
+    /// From here on a feed that ends is no loss.
+    pub fn set_all_ended(&self) {
+        self.all_ended.store(true, Ordering::Relaxed);
+    }
+
+    fn all_ended(&self) -> bool {
+        self.all_ended.load(Ordering::Relaxed)
+    }
+
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, upload: Option<&str>) -> Option<usize> {
@@ -53,9 +66,13 @@ fn tell_all(client: &Client, uploads: &Uploads, news: &Sender<News>) -> Result<(
     let mut events = client.events(&[])?;
     let mut wanted = news.send(News::Listening).is_ok();
     while wanted {
-        wanted = match events.next()? {
+        wanted = match events.next() {
             Heard::Event(event) => tell(&event, uploads, news),
-            Heard::Reconnected => tell_what_was_missed(client, uploads, news)?,
+            Heard::Lost if uploads.all_ended() => false,
+            Heard::Lost => {
+                events.reconnect()?;
+                tell_what_was_missed(client, uploads, news)?
+            }
         };
     }
     Ok(())
