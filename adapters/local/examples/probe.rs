@@ -9,7 +9,9 @@ struct C;
 #[async_trait::async_trait]
 impl Clock for C {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("t").as_millis() as i64)
+        Timestamp::from_millis(
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("t").as_millis() as i64,
+        )
     }
     async fn sleep(&self, d: Duration) {
         tokio::time::sleep(d).await
@@ -36,7 +38,14 @@ async fn main() {
                 for i in 0..n {
                     let t = Instant::now();
                     let key = ObjectKey::parse(&format!("k/{w}/{i}")).expect("k");
-                    let put = PutObject { bucket: b.clone(), key, attributes: Attributes::default(), checksums: Default::default(), etag: None, condition: Precondition::None };
+                    let put = PutObject {
+                        bucket: b.clone(),
+                        key,
+                        attributes: Attributes::default(),
+                        checksums: Default::default(),
+                        etag: None,
+                        condition: Precondition::None,
+                    };
                     s.put(put, Staged::inline(vec![w as u8; KIB as usize].into()), d).await.expect("put");
                     lat.push(t.elapsed());
                 }
@@ -50,22 +59,34 @@ async fn main() {
         lat.sort();
         let e = t.elapsed();
         let after = s.write_counts();
-        println!("{d:?} c={c}: {:.0}/s p50 {:?} p99 {:?} groups {}", lat.len() as f64 / e.as_secs_f64(), lat[lat.len() / 2], lat[lat.len() * 99 / 100], after.groups - before.groups);
+        println!(
+            "{d:?} c={c}: {:.0}/s p50 {:?} p99 {:?} groups {}",
+            lat.len() as f64 / e.as_secs_f64(),
+            lat[lat.len() / 2],
+            lat[lat.len() * 99 / 100],
+            after.groups - before.groups
+        );
     }
     let t = Instant::now();
     let mut n = 0;
     loop {
         let a = s.announcements(64).await.expect("a");
-        if a.is_empty() { break; }
+        if a.is_empty() {
+            break;
+        }
         n += a.len();
         s.acknowledge(&a.iter().map(|a| a.id).collect::<Vec<_>>()).await.expect("ack");
     }
     println!("ack {n}: {:?}", t.elapsed());
     let t = Instant::now();
-    for i in 0..2000 { let _ = s.head(&b, &ObjectKey::parse(&format!("k/0/{}", i % 300)).expect("k")).await; }
+    for i in 0..2000 {
+        let _ = s.head(&b, &ObjectKey::parse(&format!("k/0/{}", i % 300)).expect("k")).await;
+    }
     println!("head {:?} each", t.elapsed() / 2000);
     let status = std::fs::read_to_string("/proc/self/status").expect("s");
-    for l in status.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("RssA") || l.starts_with("VmHWM")) { println!("{l}"); }
+    for l in status.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("RssA") || l.starts_with("VmHWM")) {
+        println!("{l}");
+    }
     let t = Instant::now();
     drop(s);
     println!("close {:?}", t.elapsed());

@@ -5,7 +5,7 @@ use crate::blobs::BlobId;
 use crate::buckets;
 use crate::checksum::crc_of;
 use crate::extents;
-use crate::failure::{Halt, Step, StoreFailure, refuse};
+use crate::failure::{Halt, Step, refuse};
 use crate::listing;
 use crate::multipart::{self, NewPart, PartContent};
 use crate::objects::{self, Stored};
@@ -58,7 +58,7 @@ impl BlobStore for LocalStore {
         if let Some(size) = expected_bytes.filter(|size| *size > OBJECT_BYTES_MAX) {
             return Err(BlobError::Invalid(InvalidBlob::TooLarge(size)));
         }
-        Ok(Box::new(LocalStage::new(Arc::clone(&self.blobs), self.chores.clone(), expected_bytes)))
+        Ok(Box::new(LocalStage::new(self.stages.clone(), expected_bytes)))
     }
 
     async fn put(&self, put: PutObject, staged: Staged, durability: Durability) -> Result<ObjectInfo, BlobError> {
@@ -226,8 +226,8 @@ impl LocalStore {
             Content::Empty => Ok(PartContent { id: self.blobs.next_id(), file: None }),
             Content::File(file) => Ok(PartContent { id: file.id, file: Some(file) }),
             Content::Inline { bytes, .. } => {
-                let (blobs, chores) = (Arc::clone(&self.blobs), self.chores.clone());
-                let spilled = tokio::task::spawn_blocking(move || spill(&blobs, &chores, &bytes)).await;
+                let stages = self.stages.clone();
+                let spilled = tokio::task::spawn_blocking(move || spill(&stages, &bytes)).await;
                 let file = spilled.map_err(BlobError::unavailable)??;
                 Ok(PartContent { id: file.id, file: Some(file) })
             }
@@ -279,10 +279,4 @@ fn cut(range: Option<Range<u64>>, size: u64) -> Step<Range<u64>, BlobError> {
         return Err(Halt::Refused(BlobError::Invalid(InvalidBlob::Range { size })));
     }
     Ok(range.start..range.end.min(size))
-}
-
-impl From<StoreFailure> for std::io::Error {
-    fn from(e: StoreFailure) -> Self {
-        std::io::Error::other(e)
-    }
 }

@@ -29,13 +29,7 @@ pub(crate) struct BlockChecksums {
 
 impl BlockChecksums {
     pub(crate) fn new() -> Self {
-        BlockChecksums {
-            block: Digest::new(ALGORITHM),
-            block_filled: 0,
-            done: Vec::new(),
-            whole: crc_of(&[]),
-            size: 0,
-        }
+        BlockChecksums { block: Digest::new(ALGORITHM), block_filled: 0, done: Vec::new(), whole: crc_of(&[]), size: 0 }
     }
 
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {

@@ -43,6 +43,12 @@ fn sync_data(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
+/// A data sync while the file is still written.
+pub(crate) fn sync_early(file: &File) -> io::Result<()> {
+    failpoint!("local.stage.flush");
+    file.sync_data()
+}
+
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -7,6 +7,7 @@
 pub const FAILPOINTS: &[&str] = &[
     "local.stage.create",
     "local.stage.write",
+    "local.stage.flush",
     "local.stage.datasync",
     "local.stage.dirsync",
     "local.group.begin",

@@ -115,10 +115,23 @@ impl Health {
         }
     }
 
+    /// A failed sync of the database is as bad as one of the log: the next checkpoint would believe its pages written.
+    pub(crate) fn failed_checkpoint(&self, e: &rusqlite::Error) {
+        if is_io_error(e) {
+            self.fail(format!("checkpointing: {e}"));
+        } else {
+            tracing::warn!(error = %e, "the write-ahead log could not be checkpointed; it grows until one succeeds");
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), StoreFailure> {
         match self.failed.get() {
             None => Ok(()),
             Some(why) => Err(StoreFailure::unavailable(format_args!("the store stopped taking writes: {why}"))),
         }
     }
+}
+
+pub(crate) fn is_io_error(e: &rusqlite::Error) -> bool {
+    e.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure)
 }

@@ -42,9 +42,8 @@ fn first_bucket(sql: &Connection, query: &FileQuery) -> rusqlite::Result<Option<
 }
 
 fn bucket_from(sql: &Connection, from: &str, compare: &str) -> rusqlite::Result<Option<String>> {
-    let query = format!(
-        "SELECT bucket FROM files WHERE removed_at IS NULL AND bucket {compare} ?1 ORDER BY bucket LIMIT 1"
-    );
+    let query =
+        format!("SELECT bucket FROM files WHERE removed_at IS NULL AND bucket {compare} ?1 ORDER BY bucket LIMIT 1");
     sql.prepare_cached(&query)?.query_row([from], |row| row.get(0)).optional()
 }
 

@@ -1,15 +1,16 @@
 //! The thread for slow things that nobody waits for: unlinking files and checkpointing the write-ahead log.
 //!
-//! A checkpoint runs beside the writer, so that commits do not stall; only when the log is long and its bulk is already
-//! in the database does it hold the writer for the short rest, after which the log starts again from its beginning.
+//! A checkpoint runs beside the writer, so that commits do not stall. Then it asks the writer to carry over the little
+//! that was written meanwhile, after which the log starts again from its beginning.
 
-use crate::blobs::BlobFolder;
+use crate::blobs::{BlobFolder, BlobId};
 use crate::failpoints::failpoint;
-use crate::blobs::BlobId;
+use crate::failure::Health;
 use rusqlite::Connection;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -68,8 +69,9 @@ pub(crate) struct Housekeeper {
     pub(crate) list: ChoreList,
     pub(crate) blobs: Arc<BlobFolder>,
     pub(crate) db: Connection,
-    /// Held by the writer while it runs a group.
-    pub(crate) writing: Arc<Mutex<()>>,
+    pub(crate) health: Arc<Health>,
+    /// Asks the writer to restart the log.
+    pub(crate) log_is_long: Arc<AtomicBool>,
 }
 
 impl Housekeeper {
@@ -81,7 +83,7 @@ impl Housekeeper {
         while let Ok(chore) = self.list.0.recv() {
             match chore {
                 Chore::Unlink(blobs) => self.unlink(blobs),
-                Chore::Checkpoint => self.checkpoint_or_warn(),
+                Chore::Checkpoint => self.checkpoint(),
                 // the asker may have gone
                 Chore::Settle(done) => drop(done.send(())),
                 Chore::Stop => return,
@@ -99,18 +101,17 @@ impl Housekeeper {
         }
     }
 
-    fn checkpoint_or_warn(&self) {
-        if let Err(e) = self.checkpoint() {
-            tracing::warn!(error = %e, "the write-ahead log could not be checkpointed; it grows until one succeeds");
+    fn checkpoint(&self) {
+        match checkpoint(&self.db, "PASSIVE") {
+            Ok(()) => self.log_is_long.store(true, Ordering::Release),
+            Err(e) => self.health.failed_checkpoint(&e),
         }
     }
+}
 
-    fn checkpoint(&self) -> Result<(), Box<dyn std::error::Error>> {
-        failpoint!("local.checkpoint.run");
-        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-        let _writer_waits = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        // busy only means that a reader is still in the log; the next checkpoint tries again
-        self.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
-        Ok(())
-    }
+/// `RESTART` waits for readers as long as the connection's busy time says; how far it came is of no interest: the next
+/// one goes on from there.
+pub(crate) fn checkpoint(db: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
+    failpoint!("local.checkpoint.run", sqlite);
+    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }

@@ -82,11 +82,10 @@ pub(crate) fn stranded(sql: &Connection, after: &str, limit: u32) -> Step<(Vec<J
             AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.job = jobs.id) ORDER BY id LIMIT ?2"
     );
     let found: Vec<Job> = documents(sql, &query, params![after, limit])?;
-    let (seen, last): (i64, Option<String>) = sql.query_row(
-        &format!("SELECT count(*), max(id) FROM ({window})"),
-        [after],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let (seen, last): (i64, Option<String>) =
+        sql.query_row(&format!("SELECT count(*), max(id) FROM ({window})"), [after], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     Ok((found, last.filter(|_| seen >= i64::from(STRANDED_SCAN))))
 }
 

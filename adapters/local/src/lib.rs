@@ -18,6 +18,7 @@ mod failpoints;
 mod failure;
 mod feed;
 mod files;
+mod flusher;
 mod housekeeper;
 mod jobs;
 mod listing;

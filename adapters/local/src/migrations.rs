@@ -30,7 +30,8 @@ mod tests {
     use super::*;
 
     fn tables(db: &Connection) -> Vec<String> {
-        let mut names = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").expect("schema");
+        let mut names =
+            db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").expect("schema");
         let rows = names.query_map([], |row| row.get(0)).expect("rows");
         rows.collect::<Result<_, _>>().expect("names")
     }

@@ -79,7 +79,13 @@ pub(crate) fn check(
     }
 }
 
-pub(crate) fn put(tx: &mut Tx<'_>, put: PutObject, size: u64, etag: Etag, content: Content) -> Step<ObjectInfo, BlobError> {
+pub(crate) fn put(
+    tx: &mut Tx<'_>,
+    put: PutObject,
+    size: u64,
+    etag: Etag,
+    content: Content,
+) -> Step<ObjectInfo, BlobError> {
     let current = check(tx.sql, &put.bucket, &put.key, &put.condition)?;
     let held = hold(tx, content)?;
     let PutObject { bucket, key, attributes, checksums, etag: given, .. } = put;

@@ -6,6 +6,7 @@ use crate::config::LocalConfig;
 use crate::durable;
 use crate::effects::Bells;
 use crate::failure::Health;
+use crate::flusher::Flusher;
 use crate::housekeeper::{Housekeeper, chores};
 use crate::migrations::migrate;
 use crate::pins::Pins;
@@ -13,6 +14,7 @@ use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::Readers;
 use crate::recovery::{self, Recovered};
+use crate::stage::Stages;
 use crate::store::{LocalStore, Threads};
 use crate::tasks;
 use crate::writer::WriterThread;
@@ -20,11 +22,15 @@ use rusqlite::Connection;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Page cache of the writer.
 const WRITER_CACHE_KIB: i32 = 4096;
+
+/// Only somebody with the `sqlite3` shell can be in the way.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -62,9 +68,14 @@ impl LocalStore {
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
-        let writing = Arc::new(Mutex::new(()));
-        let housekeeper =
-            Housekeeper { list, blobs: Arc::clone(&blobs), db: connect(&path)?, writing: Arc::clone(&writing) };
+        let log_is_long = Arc::new(AtomicBool::new(false));
+        let housekeeper = Housekeeper {
+            list,
+            blobs: Arc::clone(&blobs),
+            db: connect(&path)?,
+            health: Arc::clone(&health),
+            log_is_long: Arc::clone(&log_is_long),
+        };
         let housekeeper = housekeeper.start()?;
         let writer = WriterThread {
             db,
@@ -72,13 +83,15 @@ impl LocalStore {
             health: Arc::clone(&health),
             bells: Arc::clone(&bells),
             chores: chores.clone(),
-            writing,
+            log_is_long,
         };
         let (writer, writer_thread) = writer.start()?;
+        let stages = Stages { blobs: Arc::clone(&blobs), chores: chores.clone(), flusher: Flusher::start()? };
         Ok(Arc::new(LocalStore {
             writer: Some(writer),
             readers: Arc::new(Readers::new(path)),
             blobs,
+            stages,
             bells,
             chores,
             leases: Arc::new(Mutex::new(leases)),
@@ -116,7 +129,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.busy_timeout(BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(128);
     Ok(db)
 }

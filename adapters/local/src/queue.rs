@@ -29,7 +29,11 @@ pub(crate) struct LeaseCounters {
     pub(crate) leases: u64,
 }
 
-pub(crate) fn lease(tx: &mut Tx<'_>, wanted: &LeaseRequest, counters: &mut LeaseCounters) -> Step<Vec<Lease>, StateError> {
+pub(crate) fn lease(
+    tx: &mut Tx<'_>,
+    wanted: &LeaseRequest,
+    counters: &mut LeaseCounters,
+) -> Step<Vec<Lease>, StateError> {
     let mut room = Room::of(tx.sql, wanted, tx.now)?;
     let mut ready = Ready::find(tx.sql, &room, wanted.max, tx.now)?;
     let mut picked = Vec::new();
@@ -191,7 +195,9 @@ fn next_ready(sql: &Connection, queues: &BTreeSet<QueueName>, now: Timestamp) ->
 pub(crate) fn counts(sql: &Connection, now: Timestamp) -> rusqlite::Result<(u64, u64, Option<Timestamp>)> {
     let now = now.as_millis();
     let leased: i64 =
-        sql.query_row("SELECT count(*) FROM tasks WHERE worker IS NOT NULL AND ready_at > ?1", [now], |row| row.get(0))?;
+        sql.query_row("SELECT count(*) FROM tasks WHERE worker IS NOT NULL AND ready_at > ?1", [now], |row| {
+            row.get(0)
+        })?;
     let (ready, oldest): (i64, Option<i64>) =
         sql.query_row("SELECT count(*), min(ready_at) FROM tasks WHERE ready_at <= ?1", [now], |row| {
             Ok((row.get(0)?, row.get(1)?))

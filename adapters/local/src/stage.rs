@@ -7,16 +7,24 @@ use crate::checksum::{BlockChecksums, crc_of, own_tag};
 use crate::durable;
 use crate::failpoints::failpoint;
 use crate::failure::StoreFailure;
+use crate::flusher::{FLUSH_BYTES, Flushed, Flusher, Unsynced};
 use crate::housekeeper::Chores;
 use bytes::Bytes;
 use filemill_core::limits::INLINE_BYTES_MAX;
 use filemill_core::ports::{BlobError, InvalidBlob, StageWriter, Staged, StagedBytes};
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 const INLINE: usize = INLINE_BYTES_MAX as usize;
+
+/// What every stage of a store needs.
+#[derive(Clone)]
+pub(crate) struct Stages {
+    pub(crate) blobs: Arc<BlobFolder>,
+    pub(crate) chores: Chores,
+    pub(crate) flusher: Flusher,
+}
 
 /// A finished file that waits for its row.
 pub(crate) struct StagedFile {
@@ -78,28 +86,30 @@ impl Content {
 }
 
 pub(crate) struct LocalStage {
-    blobs: Arc<BlobFolder>,
-    chores: Chores,
+    stages: Stages,
     small: Vec<u8>,
     file: Option<OpenFile>,
 }
 
 struct OpenFile {
     path: PathBuf,
-    out: BufWriter<File>,
+    file: Arc<Flushed>,
+    out: BufWriter<Unsynced>,
+    flusher: Flusher,
+    unflushed: u64,
     checksums: BlockChecksums,
     guard: FileGuard,
 }
 
 impl LocalStage {
-    pub(crate) fn new(blobs: Arc<BlobFolder>, chores: Chores, expected_bytes: Option<u64>) -> Self {
+    pub(crate) fn new(stages: Stages, expected_bytes: Option<u64>) -> Self {
         let room = expected_bytes.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX).min(INLINE));
-        LocalStage { blobs, chores, small: Vec::with_capacity(room), file: None }
+        LocalStage { stages, small: Vec::with_capacity(room), file: None }
     }
 
     fn write_to_file(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            let mut file = OpenFile::create(&self.blobs, &self.chores)?;
+            let mut file = OpenFile::create(&self.stages)?;
             file.write(&std::mem::take(&mut self.small))?;
             self.file = Some(file);
         }
@@ -139,26 +149,35 @@ impl StageWriter for LocalStage {
 }
 
 impl OpenFile {
-    fn create(blobs: &Arc<BlobFolder>, chores: &Chores) -> io::Result<Self> {
+    fn create(stages: &Stages) -> io::Result<Self> {
+        let Stages { blobs, chores, flusher } = stages.clone();
         let id = blobs.next_id();
         let path = blobs.path(id);
         blobs.note_staged(id);
-        let guard = FileGuard { id, blobs: Arc::clone(blobs), chores: chores.clone(), armed: true };
-        let out = BufWriter::with_capacity(INLINE, durable::create_file(&path)?);
-        Ok(OpenFile { path, out, checksums: BlockChecksums::new(), guard })
+        let guard = FileGuard { id, blobs, chores, armed: true };
+        let file = Flushed::new(durable::create_file(&path)?);
+        let out = BufWriter::with_capacity(INLINE, Unsynced(Arc::clone(&file)));
+        Ok(OpenFile { path, file, out, flusher, unflushed: 0, checksums: BlockChecksums::new(), guard })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         failpoint!("local.stage.write");
         self.checksums.update(bytes);
-        self.out.write_all(bytes)
+        self.out.write_all(bytes)?;
+        self.unflushed += bytes.len() as u64;
+        if self.unflushed >= FLUSH_BYTES {
+            self.unflushed = 0;
+            self.flusher.flush(&self.file);
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<StagedFile, StoreFailure> {
         let (blocks, crc, size) = self.checksums.finish();
         let written = self.out.write_all(&blocks).and_then(|()| self.out.flush());
         written.map_err(StoreFailure::unavailable)?;
-        durable::sync_new_file(self.out.get_ref(), &self.path).map_err(|e| {
+        let synced = durable::sync_new_file(&self.file.file, &self.path).and_then(|()| self.file.outcome());
+        synced.map_err(|e| {
             self.guard.blobs.health.fail(format!("syncing a blob file: {e}"));
             StoreFailure::unavailable(e)
         })?;
@@ -167,8 +186,8 @@ impl OpenFile {
 }
 
 /// Small content as a file, for parts: an object of many parts is read file by file.
-pub(crate) fn spill(blobs: &Arc<BlobFolder>, chores: &Chores, bytes: &[u8]) -> Result<StagedFile, BlobError> {
-    let mut file = OpenFile::create(blobs, chores).map_err(BlobError::unavailable)?;
+pub(crate) fn spill(stages: &Stages, bytes: &[u8]) -> Result<StagedFile, BlobError> {
+    let mut file = OpenFile::create(stages).map_err(BlobError::unavailable)?;
     file.write(bytes).map_err(BlobError::unavailable)?;
     Ok(file.finish()?)
 }

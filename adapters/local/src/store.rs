@@ -8,6 +8,7 @@ use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::Readers;
 use crate::recovery::Recovered;
+use crate::stage::Stages;
 use crate::writer::{Tx, Writer};
 use filemill_core::ports::{Clock, Durability};
 use rusqlite::Connection;
@@ -22,6 +23,7 @@ pub struct LocalStore {
     pub(crate) writer: Option<Writer>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) blobs: Arc<BlobFolder>,
+    pub(crate) stages: Stages,
     pub(crate) bells: Arc<Bells>,
     pub(crate) chores: Chores,
     pub(crate) leases: Arc<Mutex<LeaseCounters>>,

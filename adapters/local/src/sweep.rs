@@ -27,7 +27,8 @@ async fn unreferenced(store: &LocalStore, shard: u32) -> Result<Vec<BlobId>, Blo
     let blobs = Arc::clone(&store.blobs);
     store
         .read(move |sql| {
-            let files = blobs.files_of_shard(shard).map_err(|e| crate::failure::Halt::Refused(StoreFailure::from(e)))?;
+            let files =
+                blobs.files_of_shard(shard).map_err(|e| crate::failure::Halt::Refused(StoreFailure::from(e)))?;
             let mut candidates = files;
             candidates.retain(|blob| !blobs.is_staged(*blob) && !blobs.pins.is_condemned(*blob));
             let mut has_row = sql.prepare_cached("SELECT 1 FROM blobs WHERE id = ?1")?;

@@ -55,9 +55,8 @@ pub(crate) fn lease(
     worker: &str,
     until: Timestamp,
 ) -> rusqlite::Result<()> {
-    let update = format!(
-        "UPDATE tasks SET token = ?5, worker = ?6, ready_at = ?7, attempts = attempts + 1 WHERE {IS_IT}"
-    );
+    let update =
+        format!("UPDATE tasks SET token = ?5, worker = ?6, ready_at = ?7, attempts = attempts + 1 WHERE {IS_IT}");
     let (job, run, kind, index) = (id.job.as_str(), id.run, id.kind.as_str(), id.index);
     let values = params![job, run, kind, index, to_sql(token.0), worker, until.as_millis()];
     sql.prepare_cached(&update)?.execute(values).map(drop)
@@ -70,9 +69,8 @@ pub(crate) fn move_end(sql: &Connection, id: &TaskId, until: Timestamp) -> rusql
 }
 
 pub(crate) fn release(sql: &Connection, id: &TaskId, now: Timestamp) -> rusqlite::Result<()> {
-    let update = format!(
-        "UPDATE tasks SET worker = NULL, ready_at = ?5, attempts = max(attempts - 1, 0) WHERE {IS_IT}"
-    );
+    let update =
+        format!("UPDATE tasks SET worker = NULL, ready_at = ?5, attempts = max(attempts - 1, 0) WHERE {IS_IT}");
     let (job, run, kind, index) = (id.job.as_str(), id.run, id.kind.as_str(), id.index);
     sql.prepare_cached(&update)?.execute(params![job, run, kind, index, now.as_millis()]).map(drop)
 }

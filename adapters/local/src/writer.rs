@@ -5,18 +5,21 @@
 //! (group commit). An answer is given only after its commit. A request checks every condition before its first write,
 //! so a refused one has written nothing and its neighbours go on; if the database itself fails, the whole group does.
 
+use crate::blobs::BlobId;
 use crate::effects::{Bells, Effects};
 use crate::failpoints::failpoint;
-use crate::failure::{Halt, Health, Step, StoreFailure};
-use crate::housekeeper::Chores;
+use crate::failure::{Halt, Health, Step, StoreFailure, is_io_error};
+use crate::housekeeper::{Chores, checkpoint};
+use crate::stage::StagedFile;
 use filemill_core::ports::{Clock, Durability};
 use filemill_core::time::Timestamp;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests of one transaction: enough for every connection that a small machine serves at a time, few enough that
@@ -25,6 +28,8 @@ const GROUP_MAX: usize = 512;
 const QUEUE_MAX: usize = 4 * GROUP_MAX;
 /// Pages in the write-ahead log that start a checkpoint: 32 MiB of 4 KiB pages.
 const CHECKPOINT_PAGES: i32 = 8192;
+
+const RESTART_WAIT: Duration = Duration::from_millis(10);
 
 /// The database as a request sees it.
 pub(crate) struct Tx<'c> {
@@ -112,8 +117,8 @@ pub(crate) struct WriterThread {
     pub(crate) health: Arc<Health>,
     pub(crate) bells: Arc<Bells>,
     pub(crate) chores: Chores,
-    /// Held while a group runs; the housekeeper takes it to end a checkpoint.
-    pub(crate) writing: Arc<Mutex<()>>,
+    /// The housekeeper has carried the log's bulk into the database.
+    pub(crate) log_is_long: Arc<AtomicBool>,
 }
 
 impl WriterThread {
@@ -122,8 +127,7 @@ impl WriterThread {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let stats = Arc::new(WriterStats::default());
         let mut groups = Groups::new(self, Arc::clone(&stats));
-        let thread =
-            std::thread::Builder::new().name("filemill-writer".into()).spawn(move || groups.run(requests))?;
+        let thread = std::thread::Builder::new().name("filemill-writer".into()).spawn(move || groups.run(requests))?;
         Ok((Writer { queue, stats }, thread))
     }
 }
@@ -136,13 +140,13 @@ struct Groups {
     /// Something was committed that no sync has covered yet.
     owes_sync: bool,
     /// Blobs whose files may go once the deletion of their rows is synced: until then a power loss brings the rows back.
-    released: Vec<crate::blobs::BlobId>,
+    released: Vec<BlobId>,
 }
 
-/// Why a group failed, and whether its commit was tried: then the disk may hold it, and its files must stay.
 struct GroupFailure {
     cause: rusqlite::Error,
-    commit_tried: Option<Effects>,
+    /// The commit was tried, so the disk may hold rows that name these: they must stay.
+    maybe_named: Vec<StagedFile>,
 }
 
 impl Groups {
@@ -150,11 +154,11 @@ impl Groups {
         let chores = thread.chores.clone();
         let mut asked_at = 0;
         let hook = thread.db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            // once per round through the log, and again whenever it has doubled
+            // once per round through the log, and again for each further length while readers keep it from restarting
             if pages < asked_at {
                 asked_at = 0;
             }
-            if pages >= CHECKPOINT_PAGES.max(asked_at.saturating_mul(2)) {
+            if pages >= asked_at.saturating_add(CHECKPOINT_PAGES) {
                 asked_at = pages;
                 chores.checkpoint();
             }
@@ -172,10 +176,24 @@ impl Groups {
             {
                 waiting.push(next);
             }
-            let (lazy, synced): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|p| p.durability == Durability::Lazy);
+            let (lazy, synced): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.durability == Durability::Lazy);
             self.run_group(lazy, Durability::Lazy);
             self.run_group(synced, Durability::Synced);
+            if self.thread.log_is_long.swap(false, Ordering::AcqRel) {
+                self.restart_log();
+            }
+        }
+    }
+
+    /// Short, because the housekeeper did most of it; it waits for readers no longer than a sync takes.
+    fn restart_log(&mut self) {
+        let db = &self.thread.db;
+        let outcome = db
+            .busy_timeout(RESTART_WAIT)
+            .and_then(|()| checkpoint(db, "RESTART"))
+            .and_then(|()| db.busy_timeout(crate::open::BUSY_WAIT));
+        if let Err(e) = outcome {
+            self.thread.health.failed_checkpoint(&e);
         }
     }
 
@@ -195,8 +213,6 @@ impl Groups {
     }
 
     fn commit_group(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<(), StoreFailure> {
-        let writing = Arc::clone(&self.thread.writing);
-        let _no_checkpoint_ends = writing.lock().unwrap_or_else(PoisonError::into_inner);
         let ran = catch_unwind(AssertUnwindSafe(|| self.transact(group, durability)));
         let failure = match ran {
             Ok(Ok(effects)) => {
@@ -210,9 +226,7 @@ impl Groups {
             }
         };
         self.roll_back();
-        if let Some(effects) = failure.commit_tried {
-            effects.kept.into_iter().for_each(|file| file.keep());
-        }
+        failure.maybe_named.into_iter().for_each(StagedFile::keep);
         if is_io_error(&failure.cause) {
             self.thread.health.fail(failure.cause.to_string());
         }
@@ -220,7 +234,7 @@ impl Groups {
     }
 
     fn transact(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<Effects, GroupFailure> {
-        let before = |cause| GroupFailure { cause, commit_tried: None };
+        let before = |cause| GroupFailure { cause, maybe_named: Vec::new() };
         self.begin(durability).map_err(before)?;
         let changes_before = self.thread.db.total_changes();
         let mut tx = Tx { sql: &self.thread.db, now: self.thread.clock.now(), effects: Effects::default() };
@@ -235,7 +249,7 @@ impl Groups {
             changed = true;
         }
         if let Err(cause) = self.commit() {
-            return Err(GroupFailure { cause, commit_tried: Some(effects) });
+            return Err(GroupFailure { cause, maybe_named: effects.kept });
         }
         if changed {
             self.owes_sync = durability == Durability::Lazy;
@@ -270,7 +284,7 @@ impl Groups {
     }
 
     fn after_commit(&mut self, mut effects: Effects, durability: Durability) {
-        effects.kept.drain(..).for_each(|file| file.keep());
+        effects.kept.drain(..).for_each(StagedFile::keep);
         self.released.append(&mut effects.released);
         if durability == Durability::Synced {
             self.stats.synced_groups.fetch_add(1, Ordering::Relaxed);
@@ -286,8 +300,4 @@ impl Groups {
 fn reply_after_commit() -> Result<(), StoreFailure> {
     failpoint!("local.group.after_commit");
     Ok(())
-}
-
-fn is_io_error(e: &rusqlite::Error) -> bool {
-    matches!(e.sqlite_error_code(), Some(ErrorCode::SystemIoFailure))
 }

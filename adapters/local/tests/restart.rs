@@ -144,3 +144,18 @@ async fn tables_read_well_in_the_sqlite_shell() {
         .expect("one object");
     assert_eq!(row, ("uploads".into(), "folder/a name".into(), 7, b"content".to_vec()));
 }
+
+#[tokio::test]
+async fn the_write_ahead_log_starts_again_and_does_not_grow_for_ever() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    let content = bytes(64 * 1024, 1);
+    // 250 MiB of writes to a handful of keys
+    for n in 0..4000 {
+        let staged = Staged::inline(content.clone().into());
+        store.put(put_of(&format!("k{}", n % 7)), staged, Durability::Lazy).await.expect("a put");
+    }
+    let log = fs::metadata(dir.path().join("filemill.db-wal")).expect("the log").len();
+    assert!(log < 130 << 20, "{log} bytes");
+    assert_eq!(get(&store, "k3").await, content);
+}

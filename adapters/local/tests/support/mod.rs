@@ -118,11 +118,7 @@ pub async fn put_part(store: &LocalStore, upload: &MultipartRef, number: u32, co
 }
 
 pub async fn complete(store: &LocalStore, upload: &MultipartRef, parts: Vec<PartRef>) -> ObjectInfo {
-    let complete = CompleteMultipart {
-        parts,
-        checksums: Default::default(),
-        condition: Precondition::None,
-        min_part_bytes: 0,
-    };
+    let complete =
+        CompleteMultipart { parts, checksums: Default::default(), condition: Precondition::None, min_part_bytes: 0 };
     store.complete_multipart(upload, complete).await.expect("the upload completes")
 }
