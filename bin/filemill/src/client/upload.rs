@@ -12,8 +12,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use ureq::SendBody;
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::{HeaderMap, Response, StatusCode};
+use ureq::{Body, SendBody};
 
 /// Larger content goes up in parts.
 pub const MULTIPART_ABOVE: u64 = 64 * 1024 * 1024;
@@ -61,7 +61,7 @@ pub fn send(client: &Client, links: &UploadLinks, source: &(impl Source + ?Sized
     match (&links.part_urls, &links.complete_url) {
         (Some(parts), Some(complete)) => {
             let sent = send_parts(client, links, parts, source, bar)
-                .and_then(|etags| complete_parts(client, complete, &etags));
+                .and_then(|etags| complete_parts(client, links, complete, &etags));
             if sent.is_err() {
                 abort(client, links);
             }
@@ -89,34 +89,60 @@ struct Piece<'a, S: ?Sized> {
     bar: &'a ProgressBar,
 }
 
-/// The answer's headers.
-fn put<S: Source + ?Sized>(client: &Client, piece: &Piece<'_, S>) -> Result<HeaderMap> {
+/// What one try brought.
+enum Try<T> {
+    Done(T),
+    /// A passing fault.
+    Again(String),
+    Never(anyhow::Error),
+}
+
+/// `attempt` hears how many tries there were before.
+fn with_tries<T>(mut attempt: impl FnMut(u32) -> Try<T>) -> Result<T> {
     let mut tried = 0;
     loop {
-        let started_at = piece.bar.position();
-        let (passing, why) = match answer(put_once(client, piece)) {
-            Ok(Answer::Ok(response)) => return Ok(response.headers().clone()),
-            // an earlier try arrived after all, and the link allows one object only
-            Ok(Answer::Refused { status: StatusCode::PRECONDITION_FAILED, .. }) if tried > 0 => {
-                return Ok(HeaderMap::new());
-            }
-            Ok(Answer::Refused { status, detail }) => (may_pass(status), detail),
-            Err(ureq::Error::Io(e)) if is_local(&e) => return Err(e.into()),
-            Err(e) => (true, e.to_string()),
+        let why = match attempt(tried) {
+            Try::Done(value) => return Ok(value),
+            Try::Never(e) => return Err(e),
+            Try::Again(why) => why,
         };
         tried += 1;
-        if !passing || tried == TRIES {
-            return Err(Ending::failed(format!("the upload failed: {why}")));
+        if tried == TRIES {
+            return Err(failed(&why));
         }
-        piece.bar.set_position(started_at);
         std::thread::sleep(FIRST_WAIT * (1 << (tried - 1)));
     }
 }
 
-fn put_once<S: Source + ?Sized>(
-    client: &Client,
-    piece: &Piece<'_, S>,
-) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+fn failed(why: &str) -> anyhow::Error {
+    Ending::failed(format!("the upload failed: {why}"))
+}
+
+fn refused<T>(status: StatusCode, detail: String) -> Try<T> {
+    let may_pass =
+        status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    if may_pass { Try::Again(detail) } else { Try::Never(failed(&detail)) }
+}
+
+/// The answer's headers.
+fn put<S: Source + ?Sized>(client: &Client, piece: &Piece<'_, S>) -> Result<HeaderMap> {
+    let began_at = piece.bar.position();
+    with_tries(|tried| {
+        piece.bar.set_position(began_at);
+        match answer(put_once(client, piece)) {
+            Ok(Answer::Ok(response)) => Try::Done(response.headers().clone()),
+            // an earlier try arrived after all, and the link allows one object only
+            Ok(Answer::Refused { status: StatusCode::PRECONDITION_FAILED, .. }) if tried > 0 => {
+                Try::Done(HeaderMap::new())
+            }
+            Ok(Answer::Refused { status, detail }) => refused(status, detail),
+            Err(ureq::Error::Io(e)) if is_local(&e) => Try::Never(e.into()),
+            Err(e) => Try::Again(e.to_string()),
+        }
+    })
+}
+
+fn put_once<S: Source + ?Sized>(client: &Client, piece: &Piece<'_, S>) -> Result<Response<Body>, ureq::Error> {
     let size = piece.range.end - piece.range.start;
     let mut request = client.agent().put(piece.url).header("content-length", size);
     if size > EXPECT_ABOVE {
@@ -130,10 +156,6 @@ fn put_once<S: Source + ?Sized>(
     }
     let mut body = piece.bar.wrap_read(Local(piece.source.open(piece.range.clone())));
     request.send(SendBody::from_reader(&mut body))
-}
-
-fn may_pass(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// Marks errors of our own reading, which no second try mends.
@@ -203,23 +225,39 @@ fn etag_of(headers: &HeaderMap) -> Result<String> {
     etag.map(str::to_owned).ok_or_else(|| Ending::failed("the object store answered a part without its ETag"))
 }
 
-fn complete_parts(client: &Client, url: &str, etags: &[String]) -> Result<()> {
+fn complete_parts(client: &Client, links: &UploadLinks, url: &str, etags: &[String]) -> Result<()> {
     let parts: String = etags
         .iter()
         .zip(1..)
         .map(|(etag, n)| format!("<Part><PartNumber>{n}</PartNumber><ETag>{}</ETag></Part>", xml_text(etag)))
         .collect();
     let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-    let outcome = client.agent().post(url).header("content-type", "application/xml").send(&document);
-    let failed = |why: &str| Ending::failed(format!("the upload could not be completed: {why}"));
-    match answer(outcome).map_err(|e| failed(&e.to_string()))? {
-        Answer::Refused { detail, .. } => Err(failed(&detail)),
-        Answer::Ok(mut response) => {
-            // S3 may find an error after it said 200
-            let text = response.body_mut().read_to_string().map_err(|e| failed(&e.to_string()))?;
-            if text.contains("<Error>") { Err(failed(&super::words_of(StatusCode::OK, &text))) } else { Ok(()) }
+    with_tries(|tried| {
+        let outcome = client.agent().post(url).header("content-type", "application/xml").send(&document);
+        match answer(outcome) {
+            Ok(Answer::Ok(response)) => completed(response),
+            // an earlier try did it, and its answer was lost
+            Ok(Answer::Refused { status: StatusCode::NOT_FOUND, .. }) if tried > 0 && arrived(client, links) => {
+                Try::Done(())
+            }
+            Ok(Answer::Refused { status, detail }) => refused(status, detail),
+            Err(e) => Try::Again(e.to_string()),
         }
+    })
+}
+
+/// S3 may find an error after it said 200.
+fn completed(mut response: Response<Body>) -> Try<()> {
+    match response.body_mut().read_to_string() {
+        Ok(text) if text.contains("<Error>") => Try::Again(super::words_of(StatusCode::OK, &text)),
+        Ok(_) => Try::Done(()),
+        Err(e) => Try::Again(e.to_string()),
     }
+}
+
+fn arrived(client: &Client, links: &UploadLinks) -> bool {
+    let upload = client.get(&format!("/v1/uploads/{}", super::segment(&links.id)), &[]);
+    upload.is_ok_and(|u| u["status"] == "received")
 }
 
 fn xml_text(text: &str) -> String {
