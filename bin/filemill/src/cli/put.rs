@@ -32,6 +32,7 @@ pub struct Args {
     /// Option for the rule's processor, over its own; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::key_value, requires = "rule")]
     options: Vec<(String, Value)>,
+    /// Content type of the objects
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
     /// Wait until the jobs that the upload starts have ended; exit 1 if one did not complete

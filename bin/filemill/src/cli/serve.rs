@@ -11,8 +11,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Shown at the end of `--help`.
+const CREDENTIALS: &str = "Credentials:
+  The first start makes an admin token and an S3 key pair in DIR/credentials.json. FILEMILL_ADMIN_TOKEN,
+  FILEMILL_S3_ACCESS_KEY_ID and FILEMILL_S3_SECRET_ACCESS_KEY give others; the file then follows.
+
+";
+
 #[derive(clap::Args)]
-#[command(after_help = crate::exit::EXIT_CODES)]
+#[command(after_help = CREDENTIALS.to_owned() + crate::exit::EXIT_CODES)]
 pub struct Args {
     /// Config file [default: the built-in starter config]
     #[arg(long, env = "FILEMILL_CONFIG", value_name = "FILE")]
@@ -32,6 +39,7 @@ pub struct Args {
     /// What to log: error, warn, info, debug, trace, or a filter [default: info]
     #[arg(long, env = "FILEMILL_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// How logs look [default: pretty]
     #[arg(long, env = "FILEMILL_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
