@@ -2,8 +2,8 @@
 //!
 //! Format of a file: the content, then for each block of 256 KiB of it (the last may be shorter) the block's CRC-64/NVME,
 //! 8 bytes little-endian. The checksums are behind the content and not in the state file, so that opening an object of
-//! any size needs constant memory. XX is the id's last byte, in hex. Ids rise, say nothing about content or key, and are
-//! never given twice.
+//! any size needs constant memory. XX follows from the id. Ids rise, say nothing about content or key, and are never
+//! given twice.
 
 use crate::durable;
 use crate::failure::{Health, StoreFailure};
@@ -14,7 +14,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) const BLOCK_BYTES: u64 = IO_BLOCK_BYTES as u64;
@@ -23,6 +23,7 @@ const SHARDS: u32 = 256;
 /// Ids that one start has room for; the start's number is above them. So ids rise over restarts and none is given
 /// twice, whatever was deleted in between.
 const IDS_PER_START: i64 = 1 << 40;
+const IDS_PER_GROUP: i64 = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BlobId(i64);
@@ -34,6 +35,13 @@ impl BlobId {
 
     pub(crate) fn number(self) -> i64 {
         self.0
+    }
+
+    /// Neighbours share a folder, so that making files seldom makes a folder; so do few files of many starts.
+    fn shard(self) -> u32 {
+        let start = self.0 / IDS_PER_START;
+        let group = (self.0 % IDS_PER_START) / IDS_PER_GROUP;
+        u32::try_from((start + group).rem_euclid(i64::from(SHARDS))).unwrap_or(0)
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -56,6 +64,8 @@ impl fmt::Debug for BlobId {
 
 pub(crate) struct BlobFolder {
     root: PathBuf,
+    /// Shards whose folders are known to be on disk.
+    lasting_shards: Vec<AtomicBool>,
     next: AtomicI64,
     /// Files that are written or waiting for their row: a sweep leaves them alone.
     staged: Mutex<HashSet<BlobId>>,
@@ -65,22 +75,11 @@ pub(crate) struct BlobFolder {
 }
 
 impl BlobFolder {
-    /// Makes the folder and its shards where they are missing.
     pub(crate) fn open(root: PathBuf, pins: Pins, health: Arc<Health>, free_bytes_min: u64) -> io::Result<Self> {
         durable::make_folder(&root)?;
-        let mut made = false;
-        for shard in 0..SHARDS {
-            match fs::create_dir(root.join(format!("{shard:02x}"))) {
-                Ok(()) => made = true,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e),
-            }
-        }
-        if made {
-            durable::sync_folder(&root)?;
-        }
         Ok(BlobFolder {
             root,
+            lasting_shards: (0..SHARDS).map(|_| AtomicBool::new(false)).collect(),
             next: AtomicI64::new(1),
             staged: Mutex::default(),
             pins: Arc::new(pins),
@@ -98,8 +97,22 @@ impl BlobFolder {
     }
 
     pub(crate) fn path(&self, blob: BlobId) -> PathBuf {
-        let name = blob.to_string();
-        self.root.join(&name[name.len() - 2..]).join(name)
+        self.shard_path(blob.shard()).join(blob.to_string())
+    }
+
+    /// Before a blob's file is made: its folder is there and lasts. Blocking the first time.
+    pub(crate) fn make_shard_of(&self, blob: BlobId) -> io::Result<()> {
+        let shard = blob.shard();
+        let lasting = &self.lasting_shards[shard as usize];
+        if !lasting.load(Ordering::Acquire) {
+            durable::make_folder(&self.shard_path(shard))?;
+            lasting.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn shard_path(&self, shard: u32) -> PathBuf {
+        self.root.join(format!("{shard:02x}"))
     }
 
     pub(crate) fn remove(&self, blob: BlobId) -> io::Result<()> {
@@ -120,9 +133,14 @@ impl BlobFolder {
 
     /// The blobs of one shard that have a file. Files with foreign names are left alone.
     pub(crate) fn files_of_shard(&self, shard: u32) -> io::Result<Vec<BlobId>> {
+        let entries = match fs::read_dir(self.shard_path(shard)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
         let mut found = Vec::new();
-        for entry in fs::read_dir(self.root.join(format!("{shard:02x}")))? {
-            found.extend(entry?.file_name().to_str().and_then(BlobId::parse));
+        for entry in entries {
+            let blob = entry?.file_name().to_str().and_then(BlobId::parse);
+            found.extend(blob.filter(|blob| blob.shard() == shard));
         }
         Ok(found)
     }

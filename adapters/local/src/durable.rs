@@ -9,20 +9,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Makes a folder and those above it that are missing, each one lasting.
+/// Makes a folder, and those above it that are missing, and makes each last. A folder that is there may have been made
+/// just before a crash, or is being made by somebody else right now: its name is synced all the same.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    failpoint!("local.open.folder");
+    failpoint!("local.folder.make");
     match fs::create_dir(path) {
-        Ok(()) => sync_parent(path),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).ok_or(e)?;
             make_folder(parent)?;
-            fs::create_dir(path)?;
-            sync_parent(path)
+            return make_folder(path);
         }
-        Err(e) => Err(e),
+        other => other?,
     }
+    sync_parent(path)
 }
 
 /// A new file, for writing and reading. One of that name there is an error.
@@ -56,7 +56,9 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        _ => sync_folder(Path::new(".")),
+        // a root has no name that could be lost
+        None => Ok(()),
+        Some(_) => sync_folder(Path::new(".")),
     }
 }
 

@@ -15,7 +15,7 @@ pub const FAILPOINTS: &[&str] = &[
     "local.group.after_commit",
     "local.blob.unlink",
     "local.checkpoint.run",
-    "local.open.folder",
+    "local.folder.make",
     "local.open.migrate",
     "local.recovery.leases",
     "local.recovery.unlink",

@@ -153,6 +153,7 @@ impl OpenFile {
         let Stages { blobs, chores, flusher } = stages.clone();
         let id = blobs.next_id();
         let path = blobs.path(id);
+        blobs.make_shard_of(id)?;
         blobs.note_staged(id);
         let guard = FileGuard { id, blobs, chores, armed: true };
         let file = Flushed::new(durable::create_file(&path)?);

@@ -70,8 +70,9 @@ async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
         .expect("the file");
     drop(store);
     fs::remove_file(lost).expect("a removal");
-    fs::write(dir.path().join("blobs/ff/00000000000000ff"), "left over").expect("an orphan");
-    fs::write(dir.path().join("blobs/ff/README"), "not ours").expect("a foreign file");
+    let shard = blob_files(dir.path())[0].parent().expect("a shard").to_owned();
+    fs::write(shard.join("00000100000000ff"), "left over").expect("an orphan");
+    fs::write(shard.join("README"), "not ours").expect("a foreign file");
     let store = open(dir.path());
     let expected = Recovered { files_removed: 1, files_missing: 1, leases_cleared: 0 };
     assert_eq!(store.recovered(), expected);
