@@ -65,9 +65,9 @@ impl Transform for Prefix {
         input: &mut dyn Read,
         output: &mut dyn Write,
     ) -> Result<ChunkReport, ProcessError> {
-        let mut block = vec![0; IO_BLOCK_BYTES];
+        let mut block = vec![0; block_bytes(chunk)];
         let mut at_line_start = chunk.start == 0 || look_behind(input)? == Some(b'\n');
-        let mut out = Buffered { bytes: Vec::with_capacity(2 * IO_BLOCK_BYTES), output };
+        let mut out = Buffered { bytes: Vec::with_capacity(2 * block.len()), output };
         loop {
             let read = read_some(input, &mut block)?;
             if read == 0 {
@@ -98,6 +98,12 @@ impl Prefix {
         out.put(&block[from..])?;
         Ok(block.last() == Some(&b'\n'))
     }
+}
+
+/// A small file takes small buffers: many of them are worked on at a time.
+fn block_bytes(chunk: &Range<u64>) -> usize {
+    let bytes = (chunk.end - chunk.start).clamp(1, IO_BLOCK_BYTES as u64);
+    usize::try_from(bytes).unwrap_or(IO_BLOCK_BYTES)
 }
 
 /// Gathers short pieces, so that the store sees whole blocks; bounded whatever the line.
