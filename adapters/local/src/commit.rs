@@ -104,7 +104,7 @@ fn check_shape(set: &ChangeSet) -> Result<(), StateError> {
 /// The item that a change is about; events have none.
 fn item(change: &Change) -> Option<String> {
     Some(match change {
-        Change::PutFile(file) => format!("file {}", file.id),
+        Change::PutFile { file, .. } => format!("file {}", file.id),
         Change::InsertUpload(upload) | Change::UpdateUpload(upload) => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
@@ -117,7 +117,7 @@ fn item(change: &Change) -> Option<String> {
 
 fn document(change: &Change) -> String {
     match change {
-        Change::PutFile(file) => to_json(file),
+        Change::PutFile { file, .. } => to_json(file),
         Change::InsertUpload(upload) | Change::UpdateUpload(upload) => to_json(upload),
         Change::InsertJob(job) | Change::UpdateJob(job) => to_json(job),
         Change::InsertChunk(chunk) => to_json(chunk),
@@ -140,7 +140,7 @@ fn ready(publication: Publication, blobs: &Arc<BlobFolder>) -> Result<Ready, Sta
 
 fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
     let (holds, why) = match change {
-        Change::PutFile(file) => (is_newer(&file.sequencer, file_sequencer(tx.sql, file)?.as_ref()), "is not older"),
+        Change::PutFile { file, over } => (file_sequencer(tx.sql, file)? == *over, "is another version"),
         Change::InsertUpload(upload) => (!exists(tx.sql, "uploads", upload.id.as_str())?, "exists"),
         Change::InsertJob(job) => (!exists(tx.sql, "jobs", job.id.as_str())?, "exists"),
         Change::UpdateJob(job) => (job_rev(tx.sql, job)? == Some(to_sql(job.rev) - 1), "has another revision"),
@@ -160,7 +160,7 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
 /// Answers the number of an event.
 fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<Option<u64>> {
     match change {
-        Change::PutFile(file) => put_file(tx.sql, file, document)?,
+        Change::PutFile { file, .. } => put_file(tx.sql, file, document)?,
         Change::InsertUpload(upload) | Change::UpdateUpload(upload) => put_upload(tx.sql, upload, document)?,
         Change::InsertJob(job) => insert_job(tx.sql, job, document)?,
         Change::UpdateJob(job) => update_job(tx.sql, job, document)?,

@@ -4,9 +4,8 @@ use crate::blobs::BlobId;
 use crate::signal::Signal;
 use crate::stage::StagedFile;
 use filemill_core::time::Timestamp;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 /// Collected by the requests of one group.
 #[derive(Default)]
@@ -35,7 +34,8 @@ pub(crate) struct Bells {
     pub(crate) announcements_waiting: AtomicU64,
     pub(crate) announced: Signal,
     pub(crate) ready: Signal,
-    next_ready: Mutex<Option<Timestamp>>,
+    /// When a task becomes ready by itself, as far as the last lease saw.
+    pub(crate) next_ready: watch::Sender<Option<Timestamp>>,
 }
 
 impl Bells {
@@ -47,13 +47,9 @@ impl Bells {
             None => {}
             Some(TaskNews::Ready) => self.ready.set(true),
             Some(TaskNews::Drained { next }) => {
-                *self.next_ready.lock().unwrap_or_else(PoisonError::into_inner) = next;
                 self.ready.set(false);
+                self.next_ready.send_replace(next);
             }
         }
-    }
-
-    pub(crate) fn next_ready(&self) -> Option<Timestamp> {
-        *self.next_ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

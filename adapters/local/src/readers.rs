@@ -42,6 +42,10 @@ impl Readers {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(closed(&e)))
     }
 
+    pub(crate) fn close_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn run<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
         let db = self.take().map_err(|e| E::from(e.into()))?;
         let outcome = in_one_snapshot(&db, query);

@@ -99,6 +99,8 @@ impl Drop for LocalStore {
         if matches!(ended, Some(Err(_))) {
             tracing::error!("the writer's thread ended by a panic");
         }
+        // the last connection to close carries the log into the database, which a reader's could not
+        self.readers.close_idle();
         self.chores.stop();
         let ended = self.threads.housekeeper.take().map(JoinHandle::join);
         if matches!(ended, Some(Err(_))) {

@@ -39,12 +39,21 @@ impl TaskQueue for LocalStore {
 
     /// Sleeps until the next back-off or lease ends, if no commit wakes it before.
     async fn ready(&self) {
-        match self.bells.next_ready() {
-            None => self.bells.ready.wait().await,
-            Some(next) => tokio::select! {
-                () = self.bells.ready.wait() => {}
-                () = self.clock.sleep(next.since(self.clock.now())) => {}
-            },
+        let mut next_ready = self.bells.next_ready.subscribe();
+        loop {
+            let next = *next_ready.borrow_and_update();
+            let by_itself = async {
+                match next {
+                    Some(next) => self.clock.sleep(next.since(self.clock.now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.bells.ready.wait() => return,
+                () = by_itself => return,
+                // the sender is this store's, so there is always a next change to wait for
+                _ = next_ready.changed() => {}
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ impl World {
     fn check(&self, change: &Change, min_part_bytes: u64, now: Timestamp) -> Result<(), StateError> {
         let tables = &self.tables;
         let holds = match change {
-            Change::PutFile(file) => is_newer(&file.sequencer, tables.files.get(&file.id).map(|f| &f.sequencer)),
+            Change::PutFile { file, over } => tables.files.get(&file.id).map(|f| &f.sequencer) == over.as_ref(),
             Change::InsertUpload(upload) => !tables.uploads.contains_key(&upload.id),
             Change::InsertJob(job) => !tables.jobs.contains_key(&job.id),
             Change::UpdateJob(job) => tables.jobs.get(&job.id).is_some_and(|j| j.rev + 1 == job.rev),
@@ -77,7 +77,7 @@ impl World {
 
     fn apply(&mut self, change: Change, now: Timestamp, committed: &mut Committed) -> Result<(), StateError> {
         match change {
-            Change::PutFile(file) => {
+            Change::PutFile { file, .. } => {
                 self.set(|t| &mut t.files, file.id.clone(), Some(file));
             }
             Change::InsertUpload(upload) | Change::UpdateUpload(upload) => {
@@ -158,7 +158,7 @@ fn check_shape(set: &ChangeSet, publishes: bool) -> Result<(), StateError> {
 /// The item that a change is about; events have none.
 fn item(change: &Change) -> Option<String> {
     Some(match change {
-        Change::PutFile(file) => format!("file {}", file.id),
+        Change::PutFile { file, .. } => format!("file {}", file.id),
         Change::InsertUpload(upload) | Change::UpdateUpload(upload) => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),

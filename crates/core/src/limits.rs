@@ -109,6 +109,8 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// An idle worker looks for tasks this often even if no bell rang: retries that became due, expired leases.
 pub const WORKER_POLL: Duration = Duration::from_secs(1);
+/// A store that did not answer is asked again after this, whatever bell rings: an outage is no reason to spin.
+pub const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the sweeper looks, and how much it takes at a time.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub const SWEEP_BATCH: u32 = 100;

@@ -14,7 +14,7 @@ use filemill_core::key_template::KeyParts;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
 use filemill_core::matching::Subject;
-use filemill_core::object::ObjectRef;
+use filemill_core::object::{ObjectRef, Sequencer};
 use filemill_core::ports::{Announcement, AnnouncementKind, Change, ChangeSet, Durability, StateError, is_newer};
 use filemill_core::rule::{Process, Rule};
 use filemill_core::upload::{Upload, UploadStatus};
@@ -25,19 +25,18 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let ports = &engine.inner.ports;
     loop {
-        let pause = match pass(engine).await {
-            Ok(0) => limits::SWEEP_INTERVAL,
-            Ok(_) => continue,
+        match pass(engine).await {
+            Ok(0) => tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = ports.blobs.announced() => {}
+                () = ports.clock.sleep(limits::SWEEP_INTERVAL) => {}
+            },
+            Ok(_) => {}
             Err(e) => {
-                tracing::warn!(error = %e, "ingest cannot read announcements");
-                limits::WORKER_POLL
+                tracing::warn!(error = %e, "announcements cannot be ingested");
+                engine.pause_for_outage(&stop).await;
             }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = ports.blobs.announced() => {}
-            () = ports.clock.sleep(pause) => {}
         }
         if stop.is_cancelled() {
             return;
@@ -69,6 +68,9 @@ pub(crate) async fn pass(engine: &Engine) -> Result<usize, CommandError> {
 }
 
 /// Records one announcement. `Ok` also where there was nothing left to do.
+///
+/// Open jobs of the version before end first, and the record gives way only if it is still that version: so no job of an
+/// older version is open, or can be born, once the newer one's jobs are, and none can publish behind them.
 async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), StateError> {
     let state = &engine.inner.ports.state;
     let id = FileId::of(&announcement.bucket, &announcement.key);
@@ -77,17 +79,16 @@ async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), Stat
         if !is_newer(&announcement.sequencer, known.as_ref().map(|f| &f.sequencer)) {
             return Ok(());
         }
+        if known.is_some() {
+            supersede_older(engine, announcement).await?;
+        }
+        let over = known.map(|f| f.sequencer);
         let changes = match announcement.kind {
-            AnnouncementKind::Created => created(engine, announcement, &id).await?,
-            AnnouncementKind::Removed => removed(engine, announcement, &id),
+            AnnouncementKind::Created => created(engine, announcement, &id, over).await?,
+            AnnouncementKind::Removed => removed(engine, announcement, &id, over),
         };
         match engine.commit(changes, Durability::Lazy).await {
-            Ok(_) => {
-                if known.is_some() {
-                    supersede_older(engine, announcement).await?;
-                }
-                return Ok(());
-            }
+            Ok(_) => return Ok(()),
             // another ingest was faster, or the first reply was lost: look again
             Err(StateError::Conflict(_)) => continue,
             Err(e) => return Err(e),
@@ -96,13 +97,18 @@ async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), Stat
     Err(StateError::Conflict(format!("file {id} changes too fast")))
 }
 
-async fn created(engine: &Engine, a: &Announcement, id: &FileId) -> Result<ChangeSet, StateError> {
+async fn created(
+    engine: &Engine,
+    a: &Announcement,
+    id: &FileId,
+    over: Option<Sequencer>,
+) -> Result<ChangeSet, StateError> {
     let upload = engine.inner.ports.state.upload_for(&a.bucket, &a.key).await?;
     let now = engine.now();
     let file = file_of(a, id, upload.as_ref());
     let mut changes = ChangeSet::new();
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
-    changes.push(Change::PutFile(file));
+    changes.push(Change::PutFile { file, over });
     for (rule, process) in rules_for(engine, a, upload.as_ref()) {
         changes.changes.extend(birth(a, &rule, process, upload.as_ref(), now).changes);
     }
@@ -113,11 +119,11 @@ async fn created(engine: &Engine, a: &Announcement, id: &FileId) -> Result<Chang
     Ok(changes)
 }
 
-fn removed(engine: &Engine, a: &Announcement, id: &FileId) -> ChangeSet {
+fn removed(engine: &Engine, a: &Announcement, id: &FileId, over: Option<Sequencer>) -> ChangeSet {
     let mut file = file_of(a, id, None);
     file.removed_at = Some(a.at);
     let event = file_event(EventKind::FileRemoved, &file, engine);
-    ChangeSet::new().with(Change::PutFile(file)).with(Change::Emit(event))
+    ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event))
 }
 
 fn file_of(a: &Announcement, id: &FileId, upload: Option<&Upload>) -> File {
@@ -226,34 +232,35 @@ fn impossible_target(job: &Job, key_error: Option<String>) -> Option<String> {
 
 /// Open jobs of older versions of this object have nothing left to read.
 async fn supersede_older(engine: &Engine, a: &Announcement) -> Result<(), StateError> {
-    let ports = &engine.inner.ports;
-    let happening = match a.kind {
-        AnnouncementKind::Created => Happening::Superseded,
-        AnnouncementKind::Removed => Happening::InputRemoved,
-    };
-    for mut job in ports.state.open_jobs_of(&a.bucket, &a.key).await? {
-        for _ in 0..limits::DECISIONS_MAX {
-            if job.sequencer >= a.sequencer {
-                break;
-            }
-            let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
-            let Decision::Commit { changes, durability, .. } =
-                lifecycle::decide(snapshot, happening.clone(), engine.now(), 0)
-            else {
-                break;
-            };
-            match engine.commit(changes, durability).await {
-                Ok(_) => {
-                    abandon_multipart(ports, &job).await;
-                    break;
-                }
-                Err(StateError::Conflict(_)) => match ports.state.job(&job.id).await? {
-                    Some(newer) => job = newer,
-                    None => break,
-                },
-                Err(e) => return Err(e),
-            }
+    for job in engine.inner.ports.state.open_jobs_of(&a.bucket, &a.key).await? {
+        if job.sequencer < a.sequencer {
+            supersede(engine, job, a.kind).await?;
         }
     }
     Ok(())
+}
+
+async fn supersede(engine: &Engine, mut job: Job, by: AnnouncementKind) -> Result<(), StateError> {
+    let ports = &engine.inner.ports;
+    let happening = match by {
+        AnnouncementKind::Created => Happening::Superseded,
+        AnnouncementKind::Removed => Happening::InputRemoved,
+    };
+    for _ in 0..limits::DECISIONS_MAX {
+        let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
+        let decision = lifecycle::decide(snapshot, happening.clone(), engine.now(), 0);
+        let Decision::Commit { changes, durability, .. } = decision else { return Ok(()) };
+        match engine.commit(changes, durability).await {
+            Ok(_) => {
+                abandon_multipart(ports, &job).await;
+                return Ok(());
+            }
+            Err(StateError::Conflict(_)) => match ports.state.job(&job.id).await? {
+                Some(newer) => job = newer,
+                None => return Ok(()),
+            },
+            Err(e) => return Err(e),
+        }
+    }
+    Err(StateError::Conflict(format!("job {} changes too fast", job.id)))
 }

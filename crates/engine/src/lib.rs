@@ -93,4 +93,13 @@ impl Engine {
             feed::run(self, told, stop),
         );
     }
+
+    /// After a store did not answer. Ends early when `stop` does.
+    pub(crate) async fn pause_for_outage(&self, stop: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.inner.ports.clock.sleep(filemill_core::limits::OUTAGE_PAUSE) => {}
+        }
+    }
 }

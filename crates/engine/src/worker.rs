@@ -12,7 +12,7 @@ use crate::steps::{Done, Step, Watch};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::Happening;
 use filemill_core::limits;
-use filemill_core::ports::{Lease, LeaseRequest};
+use filemill_core::ports::{Lease, LeaseRequest, StateError};
 use filemill_core::task::{TaskError, TaskKind};
 use keep_alive::{Ended, keep_alive};
 use settle::{drop_task, release, settle};
@@ -30,7 +30,14 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     while !stop.is_cancelled() {
         while running.try_join_next().is_some() {}
         let room = engine.inner.config.tasks_max.saturating_sub(u32::try_from(running.len()).unwrap_or(u32::MAX));
-        let leases = lease(engine, room, chunks_running.load(Ordering::Acquire)).await;
+        let leases = match lease(engine, room, chunks_running.load(Ordering::Acquire)).await {
+            Ok(leases) => leases,
+            Err(e) => {
+                tracing::warn!(error = %e, "the queue gives no leases");
+                engine.pause_for_outage(&stop).await;
+                continue;
+            }
+        };
         let leased = !leases.is_empty();
         for lease in leases {
             running.spawn(hold(engine.clone(), lease, chunks_running.clone(), give_back.clone()));
@@ -60,9 +67,9 @@ async fn drain(engine: &Engine, mut running: JoinSet<()>, give_back: Cancellatio
     while running.join_next().await.is_some() {}
 }
 
-async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Vec<Lease> {
+async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Lease>, StateError> {
     if room == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let config = &engine.inner.config;
     let limits = config.queues.iter().filter_map(|(name, q)| q.max_running.map(|max| (name.clone(), max)));
@@ -73,13 +80,7 @@ async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Vec<Lease> {
         duration: config.lease,
         max_running: limits.collect::<BTreeMap<_, _>>(),
     };
-    match engine.inner.ports.queue.lease(wanted).await {
-        Ok(leases) => leases,
-        Err(e) => {
-            tracing::warn!(error = %e, "the queue gives no leases");
-            Vec::new()
-        }
-    }
+    engine.inner.ports.queue.lease(wanted).await
 }
 
 /// Counts the running chunks, so that the loop knows its room.
@@ -104,6 +105,7 @@ async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
         Ok(None) => return drop_task(engine, &lease).await,
         Err(e) => {
             tracing::warn!(task = %lease.task.id, error = %e, "a task's job cannot be read");
+            engine.pause_for_outage(&give_back).await;
             return release(engine, &lease).await;
         }
     };

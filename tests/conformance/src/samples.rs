@@ -191,6 +191,10 @@ pub fn chunk_record(job: &Job, index: u32) -> ChunkRecord {
     ChunkRecord { job: job.id.clone(), run: job.run, index, part, bytes_in: 5, bytes_out: 7, rejects: 1, note }
 }
 
+pub fn new_file(file: File) -> Change {
+    Change::PutFile { file, over: None }
+}
+
 pub fn file(name: &str, nth: u64) -> File {
     File {
         id: FileId::of("uploads", name),

@@ -42,13 +42,32 @@ async fn simulate(scenario: Scenario, keeps_trace: bool) -> Report {
         end(&service, &mut violations).await;
     }
     let snapshot = service.store.snapshot();
+    let mut trace = service.store.trace_lines();
+    if keeps_trace {
+        trace.extend(told_of(&snapshot));
+    }
     Report {
         trace_hash: service.store.trace_hash(),
         calls: service.store.calls(),
         violations,
-        trace: service.store.trace_lines(),
+        trace,
         jobs: snapshot.jobs.len(),
     }
+}
+
+/// What there is in the end, for the reader of a trace.
+fn told_of(snapshot: &filemill_memory::Snapshot) -> Vec<String> {
+    let jobs = snapshot.jobs.iter().map(|j| {
+        let failure = j.failure.as_ref().map_or("", |f| &f.code);
+        let (input, output) = (&j.input, j.output.as_ref().map(|o| o.etag.as_str()));
+        let (status, rule) = (j.status.as_str(), &j.rule);
+        format!(
+            "job {} {rule} run {} of {:?} {} {:?}: {status} {failure} {output:?}",
+            j.id, j.run, input.key, input.etag, j.sequencer
+        )
+    });
+    let objects = snapshot.objects.iter();
+    jobs.chain(objects.map(|o| format!("object {}/{:?} {} {:?}", o.bucket, o.key, o.etag, o.sequencer))).collect()
 }
 
 /// The service opens its doors once its buckets are there, however often that needs a try.

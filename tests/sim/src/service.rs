@@ -103,10 +103,11 @@ impl Service {
         };
         self.epoch.send_modify(|epoch| *epoch += 1);
         for victim in victims {
-            victim.task.abort();
-            assert!(!victim.task.await.is_err_and(|e| e.is_panic()), "an engine panicked");
+            victim.end().await;
         }
         if self.scenario.local_workers {
+            // those that drain notice it now, before the next life begins
+            tokio::task::yield_now().await;
             self.store.crash();
         }
         self.start_engines();
@@ -120,14 +121,25 @@ impl Service {
         };
         self.start_engines();
         if let Some(leaving) = leaving {
-            drain(leaving).await;
+            self.drain(leaving).await;
         }
     }
 
     pub async fn stop_engines(&self) {
         let leaving: Vec<Running> = locked(&self.engines).drain(..).collect();
         for running in leaving {
-            drain(running).await;
+            self.drain(running).await;
+        }
+    }
+
+    /// An engine that shares the store's machine dies with it in the middle of its drain, too.
+    async fn drain(&self, mut running: Running) {
+        let mut epoch = self.epoch.subscribe();
+        running.stop.cancel();
+        tokio::select! {
+            biased;
+            _ = epoch.changed(), if self.scenario.local_workers => running.end().await,
+            ended = &mut running.task => ended.expect("an engine drains without a panic"),
         }
     }
 
@@ -142,8 +154,10 @@ impl Service {
     }
 }
 
-/// Dropped in the middle of its drain, an engine must still be gone.
-async fn drain(running: Running) {
-    running.stop.cancel();
-    running.task.await.expect("an engine drains without a panic");
+impl Running {
+    /// It dies where it stands.
+    async fn end(self) {
+        self.task.abort();
+        assert!(!self.task.await.is_err_and(|e| e.is_panic()), "an engine panicked");
+    }
 }

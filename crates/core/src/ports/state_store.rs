@@ -72,8 +72,9 @@ pub struct ChangeSet {
 
 #[derive(Debug)]
 pub enum Change {
-    /// Insert, or replace one with a lower sequencer. An equal or higher one there: `Conflict`.
-    PutFile(File),
+    /// Insert where none is there (`over` is none), or replace the one with exactly the sequencer `over`. Anything else
+    /// there: `Conflict`. Whoever replaces has dealt with all that the one before began.
+    PutFile { file: File, over: Option<Sequencer> },
     /// Insert. One there: `Conflict`.
     InsertUpload(Upload),
     /// Replace whatever is there.
@@ -109,6 +110,17 @@ pub struct Publication {
     pub etag: Etag,
     pub size: u64,
     pub source: PublicationSource,
+}
+
+impl Publication {
+    /// The same once more, for whoever lost a race; `None` where its bytes go with the first.
+    pub fn again(&self) -> Option<Publication> {
+        let PublicationSource::Multipart { id, parts } = &self.source else { return None };
+        let source = PublicationSource::Multipart { id: id.clone(), parts: parts.clone() };
+        let Publication { bucket, key, attributes, etag, size, .. } = self;
+        let (bucket, key, attributes) = (bucket.clone(), key.clone(), attributes.clone());
+        Some(Publication { bucket, key, attributes, etag: etag.clone(), size: *size, source })
+    }
 }
 
 #[derive(Debug)]
@@ -213,7 +225,7 @@ impl ChangeSet {
     }
 }
 
-/// Is `given` newer than what is stored? The rule of `PutFile`.
+/// Is `given` newer than what is stored? Only then may it replace it.
 pub fn is_newer(given: &Sequencer, stored: Option<&Sequencer>) -> bool {
     stored.is_none_or(|s| given > s)
 }

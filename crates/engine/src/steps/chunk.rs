@@ -37,7 +37,8 @@ impl Step<'_> {
     async fn put_part(&self, upload: &MultipartRef, number: u32, staged: Staged) -> Result<PartRef, TaskError> {
         let put = self.ports.blobs.put_part(upload, number, staged, None, Checksums::default()).await;
         let part = put.map_err(task_error_of_blob)?;
-        Ok(PartRef { number, handle: Some(part.handle), etag: Some(part.etag) })
+        // by its tag, not by the store's own handle: a worker that lost its lease may still put the same bytes again
+        Ok(PartRef { number, handle: None, etag: Some(part.etag) })
     }
 
     /// The plan and the multipart upload of a job that has begun.

@@ -35,12 +35,21 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
         let Decision::Commit { changes, durability, job: changed } = decision else { return };
         let completes = changed.status == JobStatus::Completed && job.status != JobStatus::Completed;
         let result = publication.take().filter(|_| completes);
+        let again = result.as_ref().and_then(Publication::again);
         match commit(engine, changes, result, durability, completes).await {
             Ok(()) => return settled(engine, &lease, &job, &changed).await,
-            Err(Setback::Conflict) if completes => return release(engine, &lease).await,
             Err(Setback::Conflict) => {
                 if is_over(engine, &lease).await {
                     return;
+                }
+                match again {
+                    _ if !completes => {}
+                    Some(same) if attempt < limits::DECISIONS_MAX / 2 => publication = Some(same),
+                    Some(_) => happening = Happening::TaskFailed(result_refused()),
+                    None => {
+                        ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
+                        return release(engine, &lease).await;
+                    }
                 }
             }
             Err(Setback::Result(error)) => happening = Happening::TaskFailed(error),
@@ -82,6 +91,12 @@ async fn commit(
         Err(CommitError::State(e)) => Err(Setback::Unavailable(e)),
         Err(CommitError::Blob(e)) => Err(Setback::Result(task_error_of_blob(e))),
     }
+}
+
+/// Not a lost race, those pass: the parts are no longer those that were recorded.
+fn result_refused() -> TaskError {
+    let message = "the result could not be put together: its parts changed after they were recorded";
+    TaskError::transient("result_refused", message)
 }
 
 async fn is_recorded(engine: &Engine, happening: &Happening) -> bool {

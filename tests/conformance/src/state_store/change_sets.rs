@@ -20,7 +20,7 @@ pub async fn a_set_of_every_kind_is_applied_whole(backend: Backend) {
     let committed = commit(
         &backend,
         [
-            Change::PutFile(file("new", 1)),
+            new_file(file("new", 1)),
             Change::InsertUpload(received.clone()),
             Change::UpdateUpload(upload("another", 2)),
             Change::InsertJob(Box::new(new.clone())),
@@ -57,7 +57,7 @@ pub async fn an_empty_set_changes_nothing(backend: Backend) {
 
 /// S3
 pub async fn a_set_has_a_largest_size(backend: Backend) {
-    let of = |count: u64| ChangeSet { changes: (0..count).map(|n| Change::PutFile(file(&n.to_string(), 1))).collect() };
+    let of = |count: u64| ChangeSet { changes: (0..count).map(|n| new_file(file(&n.to_string(), 1))).collect() };
     let too_large = backend.state.commit(of(CHANGES_MAX as u64 + 1), Durability::Synced).await;
     assert!(matches!(too_large, Err(StateError::Invalid(_))), "{too_large:?}");
     let none = backend.state.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");

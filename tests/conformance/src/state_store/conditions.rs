@@ -4,30 +4,21 @@ use super::refuses_whole;
 use crate::backend::Backend;
 use crate::samples::*;
 use filemill_core::file::File;
-use filemill_core::object::Sequencer;
 use filemill_core::ports::*;
 use filemill_core::upload::{Upload, UploadStatus};
 use futures::future::join_all;
 
 /// S2
-pub async fn a_file_gives_way_only_to_a_later_event(backend: Backend) {
-    commit(&backend, [Change::PutFile(file("a", 9))]).await.expect("insert");
-    for nth in [8, 9] {
-        refuses_whole(&backend, || Change::PutFile(file("a", nth))).await;
+pub async fn a_file_gives_way_only_to_who_knows_it(backend: Backend) {
+    let over = |nth| Some(file("a", nth).sequencer);
+    refuses_whole(&backend, || Change::PutFile { file: file("a", 9), over: over(8) }).await;
+    commit(&backend, [new_file(file("a", 9))]).await.expect("insert");
+    for known in [None, over(8), over(10)] {
+        refuses_whole(&backend, || Change::PutFile { file: file("a", 10), over: known.clone() }).await;
     }
     let newer = File { size: 11, removed_at: Some(time()), ..file("a", 10) };
-    commit(&backend, [Change::PutFile(newer.clone())]).await.expect("a later event");
+    commit(&backend, [Change::PutFile { file: newer.clone(), over: over(9) }]).await.expect("a later event");
     assert_eq!(backend.state.file(&newer.id).await.expect("file"), Some(newer));
-}
-
-/// S2: sequencers are compared padded, as S3 says.
-pub async fn sequencers_of_different_length_are_compared_padded(backend: Backend) {
-    let with = |text: &str| File { sequencer: Sequencer::new(text), ..file("a", 1) };
-    commit(&backend, [Change::PutFile(with("9"))]).await.expect("insert");
-    commit(&backend, [Change::PutFile(with("10"))]).await.expect("10 is above 9");
-    refuses_whole(&backend, || Change::PutFile(with("0A"))).await;
-    commit(&backend, [Change::PutFile(with("0055AED6DCD90281E5"))]).await.expect("above");
-    refuses_whole(&backend, || Change::PutFile(with("55AED6DCD90281E4"))).await;
 }
 
 /// S2

@@ -29,7 +29,7 @@ pub async fn what_a_crash_takes_is_what_came_last(backend: Backend) {
     let mut job = first;
     for n in 0..10 {
         job = next_rev(&job);
-        let set = set([Change::UpdateJob(Box::new(job.clone())), Change::PutFile(file(&format!("{n}"), 1))]);
+        let set = set([Change::UpdateJob(Box::new(job.clone())), new_file(file(&format!("{n}"), 1))]);
         backend.state.commit(set, Durability::Lazy).await.expect("commit");
     }
     let backend = backend.crash().await;
@@ -57,7 +57,7 @@ pub async fn a_crash_does_not_part_an_object_from_its_set(backend: Backend) {
             size,
             source: PublicationSource::Staged(staged),
         };
-        let set = set([Change::Publish(publication), Change::PutFile(file(&format!("{n}"), 1))]);
+        let set = set([Change::Publish(publication), new_file(file(&format!("{n}"), 1))]);
         backend.state.commit(set, Durability::Lazy).await.expect("commit");
     }
     let backend = backend.crash().await;

@@ -27,8 +27,7 @@ use filemill_core::ports::*;
 async fn refuses_whole(backend: &Backend, change: impl Fn() -> Change) {
     let (before, behind) = (file("before", 1), file("behind", 1));
     for at in 0..3 {
-        let mut changes =
-            vec![Change::PutFile(before.clone()), Change::Emit(event(1)), Change::PutFile(behind.clone())];
+        let mut changes = vec![new_file(before.clone()), Change::Emit(event(1)), new_file(behind.clone())];
         changes.insert(at, change());
         let seq = backend.state.last_event().await.expect("last event");
         let refused = backend.state.commit(ChangeSet { changes }, Durability::Synced).await;

@@ -110,7 +110,7 @@ pub async fn files_are_listed_by_bucket_and_key_in_pages(backend: Backend) {
     let elsewhere = File { bucket: other_bucket(), id: filemill_core::ids::FileId::of("other", "a"), ..file("a", 1) };
     let removed = File { removed_at: Some(time()), ..file("removed", 1) };
     for file in files.iter().chain([&elsewhere, &removed]) {
-        commit(&backend, [Change::PutFile(file.clone())]).await.expect("commit");
+        commit(&backend, [new_file(file.clone())]).await.expect("commit");
     }
     files.sort_by_key(|f| f.key.clone());
     let everywhere: Vec<File> = std::iter::once(elsewhere.clone()).chain(files.clone()).collect();

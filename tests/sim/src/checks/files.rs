@@ -2,7 +2,7 @@
 
 use super::Evidence;
 use filemill_core::job::JobStatus;
-use filemill_core::object::ObjectKey;
+use filemill_core::object::{ObjectKey, ObjectRef};
 use filemill_core::upload::UploadStatus;
 
 pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
@@ -18,12 +18,13 @@ pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<
     uploads_tell_what_came(evidence, violations);
 }
 
-/// A source may go once its result is there.
+/// A source may go once its result is there; the same bytes sent again count as the same source.
 fn is_retired(evidence: &Evidence<'_>, key: &ObjectKey) -> bool {
-    let jobs =
-        evidence.snapshot.jobs.iter().filter(|j| j.input.key == *key && j.input.bucket == evidence.scenario.from());
-    let newest = jobs.max_by_key(|j| j.sequencer.clone());
-    evidence.scenario.has_inbox && newest.is_some_and(|j| j.status == JobStatus::Completed)
+    let from = evidence.scenario.from();
+    let jobs = || evidence.snapshot.jobs.iter().filter(|j| j.input.key == *key && j.input.bucket == from);
+    let newest = jobs().max_by_key(|j| j.sequencer.clone());
+    let has_result = |input: &ObjectRef| jobs().any(|j| j.status == JobStatus::Completed && j.input.etag == input.etag);
+    evidence.scenario.has_inbox && newest.is_some_and(|j| has_result(&j.input))
 }
 
 /// For every object a file with its facts; for every file an object.
