@@ -5,9 +5,10 @@
 
 use crate::{Engine, Ports};
 use filemill_core::job::Job;
+use filemill_core::object::ObjectInfo;
 use filemill_core::ports::{
-    BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, Missing, MultipartRef, Precondition,
-    Publication, PublicationSource, PutObject, StateError,
+    BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, MultipartRef, Precondition, Publication,
+    PublicationSource, PutObject, StateError,
 };
 
 impl Engine {
@@ -30,6 +31,7 @@ impl Engine {
 
     pub(crate) async fn commit_with_result(
         &self,
+        job: &Job,
         mut changes: ChangeSet,
         publication: Publication,
         durability: Durability,
@@ -37,7 +39,7 @@ impl Engine {
         if self.inner.ports.state.publishes() {
             changes.push(Change::Publish(publication));
         } else {
-            publish_first(&self.inner.ports, publication).await?;
+            publish_first(&self.inner.ports, job, publication).await?;
         }
         Ok(self.commit(changes, durability).await?)
     }
@@ -51,35 +53,45 @@ pub(crate) enum CommitError {
     Blob(#[from] BlobError),
 }
 
-async fn publish_first(ports: &Ports, publication: Publication) -> Result<(), BlobError> {
+/// Replaces only what it saw, so that a worker that was left behind cannot overwrite the result of a newer version.
+async fn publish_first(ports: &Ports, job: &Job, publication: Publication) -> Result<(), CommitError> {
     let Publication { bucket, key, attributes, etag, source, .. } = publication;
-    match source {
+    let condition = match ports.blobs.head(&bucket, &key).await {
+        // an attempt before this one made it, and then its commit was lost
+        Ok(there) if there.etag == etag && there.attributes.origin == attributes.origin => return Ok(()),
+        Ok(there) if is_of_newer_version(ports, job, &there).await? => {
+            return Err(StateError::Conflict("the result of a newer version is there".into()).into());
+        }
+        Ok(there) => Precondition::IfMatch(there.etag),
+        Err(BlobError::NotFound(_)) => Precondition::IfAbsent,
+        Err(e) => return Err(e.into()),
+    };
+    let checksums = Default::default();
+    let published = match source {
         PublicationSource::Staged(staged) => {
-            let put = PutObject {
-                bucket,
-                key,
-                attributes,
-                checksums: Default::default(),
-                etag: Some(etag),
-                condition: Precondition::None,
-            };
-            ports.blobs.put(put, staged, Durability::Synced).await.map(drop)
+            let put = PutObject { bucket, key, attributes, checksums, etag: Some(etag), condition };
+            ports.blobs.put(put, staged, Durability::Synced).await
         }
         PublicationSource::Multipart { id, parts } => {
-            let upload = MultipartRef { bucket, key, id };
-            let condition = Precondition::None;
-            let complete = CompleteMultipart { parts, checksums: Default::default(), condition, min_part_bytes: 0 };
-            match ports.blobs.complete_multipart(&upload, complete).await {
-                // an attempt before this one completed it, and then its commit was lost
-                Err(BlobError::NotFound(Missing::Upload)) => {
-                    let object = ports.blobs.head(&upload.bucket, &upload.key).await?;
-                    let own = object.etag == etag;
-                    if own { Ok(()) } else { Err(BlobError::NotFound(Missing::Upload)) }
-                }
-                other => other.map(drop),
-            }
+            let complete = CompleteMultipart { parts, checksums, condition, min_part_bytes: 0 };
+            ports.blobs.complete_multipart(&MultipartRef { bucket, key, id }, complete).await
         }
+    };
+    match published {
+        Ok(_) => Ok(()),
+        Err(BlobError::Conflict(e)) => Err(StateError::Conflict(e.to_string()).into()),
+        Err(e) => Err(e.into()),
     }
+}
+
+async fn is_of_newer_version(ports: &Ports, job: &Job, there: &ObjectInfo) -> Result<bool, StateError> {
+    let Some(origin) = &there.attributes.origin else { return Ok(false) };
+    let other = ports.state.job(&origin.job).await?;
+    let is_newer = |other: &Job| {
+        (&other.input.bucket, &other.input.key) == (&job.input.bucket, &job.input.key)
+            && other.sequencer > job.sequencer
+    };
+    Ok(other.as_ref().is_some_and(is_newer))
 }
 
 /// Gives up the parts of a job that ended without a result. What fails here the sweeper does.

@@ -36,7 +36,7 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
         let completes = changed.status == JobStatus::Completed && job.status != JobStatus::Completed;
         let result = publication.take().filter(|_| completes);
         let again = result.as_ref().and_then(Publication::again);
-        match commit(engine, changes, result, durability, completes).await {
+        match commit(engine, &job, changes, result, durability, completes).await {
             Ok(()) => return settled(engine, &lease, &job, &changed).await,
             Err(Setback::Conflict) => {
                 if is_over(engine, &lease).await {
@@ -75,13 +75,14 @@ enum Setback {
 
 async fn commit(
     engine: &Engine,
+    job: &Job,
     changes: ChangeSet,
     publication: Option<Publication>,
     durability: Durability,
     completes: bool,
 ) -> Result<(), Setback> {
     let committed = match publication {
-        Some(publication) => engine.commit_with_result(changes, publication, durability).await,
+        Some(publication) => engine.commit_with_result(job, changes, publication, durability).await,
         None if completes => return Err(Setback::Conflict),
         None => engine.commit(changes, durability).await.map_err(CommitError::State),
     };
