@@ -76,7 +76,7 @@ pub(crate) fn record_process(version: &str) {
     }
 }
 
-/// `VmRSS:	  12345 kB`
+/// Reads `VmRSS: 12345 kB` (with tabs and spaces in between).
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -16,6 +16,7 @@ use filemill_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tracing::Instrument;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -61,7 +62,17 @@ pub async fn once_per_key(State(state): State<ApiState>, request: Request, next:
         Begun::Answered(answer) => return Ok(answer.replay()),
         Begun::First(turn) => turn,
     };
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let request = Request::from_parts(parts, Body::from(body));
+    // not tied to this connection: a client that gave up and asks again gets the answer of what it began
+    let running = tokio::spawn(run_in_turn(turn, request, next, now).in_current_span());
+    running.await.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Problem::unavailable("stopping", "the service is stopping")),
+    })
+}
+
+async fn run_in_turn(turn: Turn, request: Request, next: Next, now: Timestamp) -> Result<Response, Problem> {
+    let response = next.run(request).await;
     if !response.status().is_success() {
         return Ok(response);
     }

@@ -101,6 +101,7 @@ pub async fn get_job(
         (status = 200, description = "The cancelled job", body = JobView),
         (status = 404, description = "No such job", body = ProblemView),
         (status = 409, description = "The job is already over", body = ProblemView),
+        (status = 422, description = "The Idempotency-Key was used with another request", body = ProblemView),
     ),
 )]
 pub async fn cancel_job(
@@ -123,6 +124,7 @@ pub async fn cancel_job(
         (status = 200, description = "The job, queued again", body = JobView),
         (status = 404, description = "No such job", body = ProblemView),
         (status = 409, description = "The job has not failed and was not cancelled", body = ProblemView),
+        (status = 422, description = "The Idempotency-Key was used with another request", body = ProblemView),
     ),
 )]
 pub async fn retry_job(

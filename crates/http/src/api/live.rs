@@ -13,6 +13,7 @@ use super::ApiState;
 use super::extract::{read_id, read_parameter};
 use super::problem::Problem;
 use filemill_core::event::{EventKind, LiveEvent};
+use filemill_core::ports::StateError;
 use filemill_engine::{Interest, ListenError, Listener};
 use metrics::gauge;
 use serde::Deserialize;
@@ -78,7 +79,7 @@ impl Subscription {
         }
         let permit = state.listeners.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Problem::unavailable("too_many_listeners", "too many feeds are open"))?;
-        let listener = state.engine.listen(after).await?;
+        let listener = listen(state, after).await?;
         Ok(Subscription { listener, interest, closing: state.closing.clone(), _place: Place::take(permit) })
     }
 
@@ -110,6 +111,17 @@ impl Subscription {
             }
         }
     }
+}
+
+/// A number that was never given out comes from another life of the store; waiting behind it would hear nothing, so
+/// such a listener starts now.
+async fn listen(state: &ApiState, after: Option<u64>) -> Result<Listener, StateError> {
+    let listener = state.engine.listen(after).await?;
+    if after.is_none() {
+        return Ok(listener);
+    }
+    let newest = state.engine.listen(None).await?;
+    Ok(if listener.position() > newest.position() { newest } else { listener })
 }
 
 /// A place among the listeners, counted.

@@ -98,3 +98,47 @@ pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(message = message.unwrap_or("no message"), "a request panicked");
     Problem::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    async fn status_and_type(router: Router) -> (u16, HeaderMap) {
+        let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
+        let answer = router.oneshot(request).await.expect("a router never fails");
+        (answer.status().as_u16(), answer.headers().clone())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_500_for_its_request_alone() {
+        let panics = get(|| async {
+            if std::hint::black_box(true) {
+                panic!("a bug");
+            }
+        });
+        let router =
+            Router::new().route("/", panics).layer(CatchPanicLayer::custom(after_panic)).layer(from_fn(observe));
+        for _ in 0..2 {
+            let (status, headers) = status_and_type(router.clone()).await;
+            assert_eq!(
+                (status, &headers["content-type"]),
+                (500, &HeaderValue::from_static("application/problem+json"))
+            );
+            assert!(headers.contains_key(REQUEST_ID));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_503() {
+        let router = Router::new().route("/", get(std::future::pending::<()>)).layer(from_fn(limit_time));
+        let (status, headers) = status_and_type(router).await;
+        assert_eq!(status, 503);
+        assert!(headers.contains_key(header::RETRY_AFTER));
+    }
+}

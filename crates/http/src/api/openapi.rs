@@ -75,8 +75,13 @@ impl Modify for Shared {
 /// Adds the answers that any request can get, and says that errors are problem documents.
 fn complete(operation: &mut Operation) {
     let open = operation.security.is_some();
-    let anywhere = [("401", "No valid token"), ("500", "An error of the service"), ("503", "A store does not answer")];
-    for (status, description) in anywhere.into_iter().skip(if open { 3 } else { 0 }) {
+    let anywhere = [
+        ("400", "A parameter is unknown or wrong"),
+        ("401", "No valid token"),
+        ("500", "An error of the service"),
+        ("503", "A store does not answer"),
+    ];
+    for (status, description) in anywhere.into_iter().filter(|_| !open) {
         let response = ResponseBuilder::new().description(description).content("application/json", problem());
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
     }

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 /// A wish to upload.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"filename": "app.log", "size": 1048576, "rule": "hello-lines", "metadata": {"order": 17}}))]
+#[schema(as = NewUpload, example = json!({"filename": "app.log", "size": 1048576, "rule": "hello-lines", "metadata": {"order": 17}}))]
 pub struct NewUploadBody {
     /// The file's name; part of the key unless `key` is given.
     #[serde(default)]
@@ -79,10 +79,10 @@ impl From<NewUploadBody> for NewUpload {
         (status = 201, description = "The links", body = UploadLinksView,
             headers(("location" = String, description = "Where the upload's state can be read"))),
         (status = 400, description = "Malformed JSON", body = ProblemView),
-        (status = 409, description = "The first request with this key still runs", body = ProblemView),
+        (status = 409, description = "The first request with this Idempotency-Key still runs", body = ProblemView),
         (status = 413, description = "The body is too large", body = ProblemView),
         (status = 415, description = "The body is not JSON", body = ProblemView),
-        (status = 422, description = "A field is wrong", body = ProblemView),
+        (status = 422, description = "A field is wrong, or the Idempotency-Key was used with another request", body = ProblemView),
     ),
 )]
 pub async fn create_upload(

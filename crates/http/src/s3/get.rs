@@ -234,7 +234,7 @@ pub async fn get_object_attributes(
     let wants = |name: &str| names.contains(&name);
     let sums = Sums::of(&info.checksums);
     Ok(S3Response::new(GetObjectAttributesOutput {
-        checksum: (wants("Checksum") && !info.checksums.is_empty()).then(|| Checksum {
+        checksum: (wants("Checksum") && !info.checksums.is_empty()).then_some(Checksum {
             checksum_crc32: sums.crc32,
             checksum_crc32c: sums.crc32c,
             checksum_crc64nvme: sums.crc64nvme,

@@ -99,7 +99,9 @@ fn read_block(mut reader: Box<dyn Read + Send>, left: u64) -> JoinHandle<io::Res
             return Ok(Block { bytes: bytes.into(), reader: Some(reader) });
         }
         // a reader that checks at its end does so now, before the last block leaves
-        reader.read(&mut [0])?;
+        if reader.read(&mut [0])? > 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "stored bytes do not end"));
+        }
         Ok(Block { bytes: bytes.into(), reader: None })
     })
 }

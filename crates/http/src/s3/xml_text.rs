@@ -26,7 +26,7 @@ pub fn escape(text: &str) -> String {
 /// `encoding-type=url` is the way to keys that hold them.
 pub fn reference_controls(document: Bytes) -> Bytes {
     let is_control = |b: &u8| *b < 0x20 && *b != b'\n' && *b != b'\t';
-    if !document.iter().any(|b| is_control(b)) {
+    if !document.iter().any(is_control) {
         return document;
     }
     let text = String::from_utf8_lossy(&document);

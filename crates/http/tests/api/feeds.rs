@@ -153,6 +153,17 @@ async fn a_cut_feed_goes_on_while_jobs_go_on() {
 }
 
 #[tokio::test]
+async fn a_number_from_another_life_of_the_store_does_not_silence_the_feed() {
+    let service = service().await;
+    service.put("before", b"x").await;
+    service.job("before", "completed").await;
+    let mut feed = Feed::open(&service, with_header(events("/v1/events"), "last-event-id", "1000000")).await;
+    assert!(feed.next().await.expect("a start").id < Some(1_000_000));
+    service.put("after", b"x").await;
+    feed.until("job.completed").await;
+}
+
+#[tokio::test]
 async fn filters_let_only_what_was_asked_for_through() {
     let service = service().await;
     for name in ["a", "b"] {

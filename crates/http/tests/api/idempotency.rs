@@ -3,7 +3,9 @@
 use crate::service::{Answer, Service, idle_service, request, service, with_header, with_json};
 use axum::body::Body;
 use axum::http::Method;
+use filemill_memory::FaultPlan;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn post(service: &Service, path: &str, key: &str, body: Value) -> Answer {
     let request = with_json(request(Method::POST, path, Body::from(body.to_string())));
@@ -59,4 +61,31 @@ async fn bad_keys_are_refused() {
         answer.is_problem(400, "bad_idempotency_key");
     }
     assert!(service.store.snapshot().uploads.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_gave_up_and_asks_again_gets_what_it_began() {
+    let service = service().await;
+    service.store.set_faults(FaultPlan { delay: 1.0, delay_max: Duration::from_millis(50), ..FaultPlan::none() });
+    let wish = json!({"filename": "a"});
+    let mut first = Box::pin(post(&service, "/v1/uploads", "k1", wish.clone()));
+    let calls = service.store.calls();
+    while service.store.calls() == calls {
+        assert!(futures::poll!(&mut first).is_pending(), "the store is slow");
+        tokio::task::yield_now().await;
+    }
+    drop(first);
+    let second = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let answer = post(&service, "/v1/uploads", "k1", wish.clone()).await;
+            if answer.status != 409 {
+                return answer;
+            }
+            answer.is_problem(409, "idempotency_in_progress");
+            tokio::task::yield_now().await;
+        }
+    });
+    let second = second.await.expect("an answer in time");
+    assert_eq!((second.status.as_u16(), second.header("idempotency-replayed")), (201, "true"));
+    assert_eq!(service.store.snapshot().uploads.len(), 1);
 }

@@ -5,6 +5,8 @@ use axum::body::Body;
 use axum::http::Method;
 use filemill_http::{ApiConfig, ApiDoor};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 #[tokio::test]
 async fn rules_and_processors_are_listed() {
@@ -123,5 +125,51 @@ async fn every_operation_of_the_document_is_described() {
                 assert_eq!(schema, "#/components/schemas/Problem", "{at} {status}");
             }
         }
+    }
+}
+
+/// Everything that is logged from now on, at every level, by whichever test: a subscriber of one thread alone would miss
+/// what other threads met first.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("a log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn secrets_and_signed_links_never_reach_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).expect("no other test sets one");
+    let service = service().await;
+    service.put("a", b"x").await;
+    let job = service.job("a", "completed").await;
+    let ticket = service.post("/v1/tickets", json!({})).await.json()["ticket"].as_str().expect("ticket").to_owned();
+    let events = format!("/v1/events?ticket={ticket}");
+    assert_eq!(service.open(without_token(request(Method::GET, &events, Body::empty()))).await.status(), 200);
+    let wrong = with_header(request(Method::GET, "/v1/jobs", Body::empty()), "authorization", "Bearer wrong-secret");
+    service.send(wrong).await.is_problem(401, "unauthorized");
+    let once =
+        with_header(request(Method::POST, "/v1/uploads", Body::from("{\"filename\": \"a\"}")), "idempotency-key", "k");
+    let links = service.send(with_header(once, "content-type", "application/json")).await.ok();
+    let result = format!("/v1/jobs/{}/result", job["id"].as_str().expect("id"));
+    assert_eq!(service.get(&result).await.status, 303);
+    service.fail_stores();
+    service.get("/v1/jobs").await.is_problem(503, "unavailable");
+
+    let log = String::from_utf8(log.0.lock().expect("a log").clone()).expect("text");
+    assert!(log.contains("a store is unavailable") && log.contains("/v1/uploads"), "something is logged: {log}");
+    for secret in [TOKEN, "wrong-secret", &ticket, links["url"].as_str().expect("url"), "memory.invalid"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
     }
 }

@@ -1,0 +1,88 @@
+//! Rules and processors as clients see them.
+
+use filemill_core::ports::{OptionSpec, ProcessorSpec};
+use filemill_core::rule::{Rule, RuleId};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A rule as configured.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rule)]
+pub struct RuleView {
+    #[schema(value_type = String, example = "hello-lines")]
+    pub id: RuleId,
+    #[schema(example = "uploads")]
+    pub from: String,
+    /// Which objects of `from` start it.
+    #[serde(rename = "match")]
+    #[schema(value_type = Object)]
+    pub pattern: Value,
+    /// The processor's `kind` and its options.
+    #[schema(value_type = Object, example = json!({"kind": "lines.prefix", "text": "Hello! "}))]
+    pub process: Value,
+    #[schema(value_type = Object, example = json!({"bucket": "results", "key": "{key}"}))]
+    pub output: Value,
+    #[schema(example = "default")]
+    pub queue: String,
+    #[schema(value_type = Object, example = json!({"attempts": 5, "backoff": "1s..1m"}))]
+    pub retry: Value,
+    pub max_generation: u32,
+    pub delete_source: bool,
+    pub enabled: bool,
+}
+
+impl From<&Rule> for RuleView {
+    fn from(rule: &Rule) -> Self {
+        RuleView {
+            id: rule.id.clone(),
+            from: rule.from.to_string(),
+            pattern: json(&rule.pattern),
+            process: json(&rule.process),
+            output: json(&rule.output),
+            queue: rule.queue.to_string(),
+            retry: json(&rule.retry),
+            max_generation: rule.max_generation,
+            delete_source: rule.delete_source,
+            enabled: rule.enabled,
+        }
+    }
+}
+
+fn json(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).expect("a rule was read from text and writes back to it")
+}
+
+/// What can be done to a file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Processor)]
+pub struct ProcessorView {
+    #[schema(example = "lines.prefix")]
+    pub kind: &'static str,
+    pub summary: &'static str,
+    pub options: Vec<OptionView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProcessorOption)]
+pub struct OptionView {
+    pub name: &'static str,
+    /// A JSON type.
+    pub kind: &'static str,
+    pub required: bool,
+    pub summary: &'static str,
+    pub example: &'static str,
+}
+
+impl From<&'static ProcessorSpec> for ProcessorView {
+    fn from(spec: &'static ProcessorSpec) -> Self {
+        let option = |o: &'static OptionSpec| OptionView {
+            name: o.name,
+            kind: o.kind,
+            required: o.required,
+            summary: o.summary,
+            example: o.example,
+        };
+        ProcessorView { kind: spec.kind, summary: spec.summary, options: spec.options.iter().map(option).collect() }
+    }
+}
