@@ -4,20 +4,27 @@
 //! needs a tool or a right that is not here says so loudly; with `FILEMILL_TEST_ALL=1` that is a failure.
 
 pub mod binary;
+pub mod commands;
 pub mod feed;
 pub mod http;
 pub mod inputs;
 pub mod job;
 pub mod launch;
+pub mod ledger;
+pub mod load;
 pub mod logs;
+pub mod power;
 pub mod reference;
+pub mod rounds;
 pub mod s3;
 pub mod service;
+pub mod stage;
 pub mod tools;
 
-pub use binary::{filemill, run_filemill};
+pub use commands::Ran;
 pub use http::Reply;
 pub use job::Job;
 pub use launch::Launch;
 pub use service::Service;
+pub use stage::Stage;
 pub use tools::{Tool, tool};
