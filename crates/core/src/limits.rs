@@ -38,6 +38,9 @@ pub const LIST_OBJECTS_MAX: u32 = 1000;
 pub const PRESIGN_MAX: Duration = Duration::from_secs(604_800);
 /// S3: a signed request may be this far from the server's clock.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// The MD5 of a body is computed up to this length, or where the client gave one to compare with: beyond it the hash is
+/// what holds a large upload back, and the content checksum makes the tag.
+pub const MD5_BYTES_MAX: u64 = 64 * MIB;
 /// Browser form uploads are small files; larger ones use PUT or multipart. The form is held in memory while its
 /// policy is checked.
 pub const POST_FORM_BYTES_MAX: u64 = 32 * MIB;
@@ -69,6 +72,8 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_RATE_MIN: u64 = 1024;
 /// Connections of one door at a time; descriptors stay free for files.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Of them for one address: a quarter stays for everybody else. No less, because behind a proxy all clients have one.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 3072;
 
 /// DynamoDB: items in one transaction. Every adapter refuses more, so that what runs on one runs on all.
 pub const CHANGES_MAX: usize = 100;

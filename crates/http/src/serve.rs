@@ -5,6 +5,7 @@
 //! (a reverse proxy's affair). What a request means is the door's affair.
 
 pub mod incoming;
+mod places;
 mod stream;
 
 use filemill_core::limits;
@@ -14,13 +15,13 @@ use hyper::service::Service;
 use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use incoming::IncomingBody;
+use places::Places;
 use std::fs::File;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 use stream::GuardedStream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +37,7 @@ pub struct Patience {
     /// For requests in flight at shutdown.
     pub drain: Duration,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
 }
 
 impl Default for Patience {
@@ -46,6 +48,7 @@ impl Default for Patience {
             body_rate_min: limits::BODY_RATE_MIN,
             drain: limits::DRAIN,
             connections_max: limits::CONNECTIONS_MAX,
+            connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
         }
     }
 }
@@ -78,11 +81,11 @@ pub async fn serve<S, B>(
     S::Error: Into<BoxError>,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(patience.connections_max));
+    let places = Places::new(patience.connections_max, patience.connections_per_address_max);
     let conversations = TaskTracker::new();
     let mut entrance = Entrance::new(door, listener);
-    while let Some(stream) = stop.run_until_cancelled(entrance.accept()).await {
-        let Ok(place) = places.clone().try_acquire_owned() else {
+    while let Some((stream, address)) = stop.run_until_cancelled(entrance.accept()).await {
+        let Some(place) = places.take(address) else {
             turn_away(stream);
             continue;
         };
@@ -109,10 +112,10 @@ impl Entrance {
         Entrance { door, listener, spare: spare_descriptor() }
     }
 
-    async fn accept(&mut self) -> TcpStream {
+    async fn accept(&mut self) -> (TcpStream, IpAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => return stream,
+                Ok((stream, client)) => return (stream, client.ip()),
                 Err(e) => {
                     metrics::counter!("filemill_accept_failures_total", "door" => self.door).increment(1);
                     tracing::warn!(door = self.door, error = %e, "cannot accept a connection");

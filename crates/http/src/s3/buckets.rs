@@ -10,12 +10,15 @@ use std::sync::Arc;
 pub async fn create(door: &Arc<Door>, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
     let bucket = bucket_name(&req.input.bucket)?;
     let constraint = req.input.create_bucket_configuration.and_then(|configuration| configuration.location_constraint);
-    if constraint.is_some_and(|region| !region.as_str().is_empty() && region.as_str() != door.region) {
+    if constraint.is_some_and(|region| !region.as_str().is_empty() && !door.is_here(region.as_str())) {
         return Err(s3_error!(
             InvalidLocationConstraint,
             "The specified location-constraint is not valid; this region is {}.",
             door.region
         ));
+    }
+    if req.input.acl.is_some_and(|acl| acl.as_str() != "private") {
+        return Err(s3_error!(AccessControlListNotSupported, "Buckets here have no ACLs; use presigned URLs."));
     }
     if req.input.object_lock_enabled_for_bucket == Some(true) {
         return Err(s3_error!(NotImplemented, "Object lock is not offered."));

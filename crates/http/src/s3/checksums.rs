@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use filemill_core::checksum::{ChecksumAlgorithm, ChecksumScope, Checksums};
 use filemill_core::etag::Etag;
+use filemill_core::limits;
 use md5::Md5;
 use s3s::crypto::Checksum as _;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
@@ -64,26 +65,31 @@ pub fn encode_crc(algorithm: ChecksumAlgorithm, crc: u64) -> String {
 /// Everything that one body is hashed into.
 pub struct Hasher {
     expectations: Expectations,
-    md5: Md5,
+    md5: Option<Md5>,
     content_sha256: Option<Sha256>,
     checksum: Option<(ChecksumAlgorithm, Summer)>,
 }
 
 /// A body that was what its head promised.
 pub struct Verified {
-    pub etag: Etag,
+    /// The MD5, where it was computed; the store's own tag stands for it otherwise.
+    pub etag: Option<Etag>,
     pub checksums: Checksums,
 }
 
 impl Hasher {
-    pub fn new(expectations: Expectations) -> Self {
+    /// For a body of this length.
+    pub fn new(expectations: Expectations, length: u64) -> Self {
+        let wants_md5 = expectations.md5.is_some() || length <= limits::MD5_BYTES_MAX;
         let checksum = expectations.algorithm().map(|algorithm| (algorithm, Summer::new(algorithm)));
         let content_sha256 = expectations.content_sha256.map(|_| Sha256::new());
-        Hasher { expectations, md5: Md5::new(), content_sha256, checksum }
+        Hasher { expectations, md5: wants_md5.then(Md5::new), content_sha256, checksum }
     }
 
     pub fn update(&mut self, data: &[u8]) {
-        self.md5.update(data);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(data);
+        }
         if let Some(sha256) = &mut self.content_sha256 {
             sha256.update(data);
         }
@@ -95,8 +101,8 @@ impl Hasher {
     /// The verdict. `trailers` came behind the body.
     pub fn finish(self, trailers: &[(String, String)]) -> S3Result<Verified> {
         let Hasher { expectations, md5, content_sha256, checksum } = self;
-        let md5: [u8; 16] = md5.finalize().into();
-        if expectations.md5.is_some_and(|expected| expected != md5) {
+        let md5 = md5.map(|md5| <[u8; 16]>::from(md5.finalize()));
+        if expectations.md5.is_some() && expectations.md5 != md5 {
             return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
         }
         if let (Some(expected), Some(sha256)) = (expectations.content_sha256, content_sha256)
@@ -114,7 +120,7 @@ impl Hasher {
             }
             checksums.values.insert(algorithm, computed);
         }
-        Ok(Verified { etag: Etag::from_md5(md5), checksums })
+        Ok(Verified { etag: md5.map(Etag::from_md5), checksums })
     }
 }
 
@@ -172,9 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn a_large_body_has_an_md5_only_to_be_compared() {
+        let tag = |expectations, length| Hasher::new(expectations, length).finish(&[]).expect("nothing to refuse").etag;
+        let nothing = Etag::md5_of(b"");
+        let compared = Expectations { md5: Some(Md5::digest(b"").into()), ..Expectations::default() };
+        assert_eq!(tag(Expectations::default(), limits::MD5_BYTES_MAX), Some(nothing.clone()));
+        assert_eq!(tag(Expectations::default(), limits::MD5_BYTES_MAX + 1), None);
+        assert_eq!(tag(compared.clone(), limits::MD5_BYTES_MAX + 1), Some(nothing));
+        let mut other = Hasher::new(compared, limits::MD5_BYTES_MAX + 1);
+        other.update(b"x");
+        assert!(other.finish(&[]).is_err(), "a wrong Content-MD5 is refused at any length");
+    }
+
+    #[test]
     fn a_wrong_checksum_is_a_bad_digest() {
         let checksum = Some((ChecksumAlgorithm::Crc32, "AAAAAA==".to_owned()));
-        let mut hasher = Hasher::new(Expectations { checksum, ..Expectations::default() });
+        let mut hasher = Hasher::new(Expectations { checksum, ..Expectations::default() }, 9);
         hasher.update(b"123456789");
         let error = hasher.finish(&[]).err().expect("a refusal");
         assert_eq!(error.code(), &S3ErrorCode::BadDigest);
@@ -184,7 +203,7 @@ mod tests {
     fn an_announced_trailer_must_come_and_match() {
         let expectations = Expectations { trailer: Some(ChecksumAlgorithm::Crc32), ..Expectations::default() };
         let hash = |trailers: &[(String, String)]| {
-            let mut hasher = Hasher::new(expectations.clone());
+            let mut hasher = Hasher::new(expectations.clone(), 9);
             hasher.update(b"123456789");
             hasher.finish(trailers).map(|verified| verified.checksums.values.len())
         };

@@ -6,6 +6,7 @@ use super::errors::precondition_failed;
 use filemill_core::etag::Etag;
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::Precondition;
+use http::{HeaderMap, HeaderName, header};
 use s3s::dto::{ETag, ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 use std::time::{Duration, SystemTime};
@@ -72,6 +73,15 @@ pub fn write_condition(
         (Some(ETagCondition::ETag(etag)), None) => Ok(Precondition::IfMatch(Etag::new(etag.value()))),
         _ => Err(s3_error!(NotImplemented, "A write takes one condition: If-Match with an ETag, or If-None-Match: *.")),
     }
+}
+
+/// The same on a copy, where `s3s` does not read them.
+pub fn copy_condition(headers: &HeaderMap) -> S3Result<Precondition> {
+    let given = |name: HeaderName| {
+        let condition = headers.get(&name).map(|value| ETagCondition::parse_http_header(value.as_bytes()));
+        condition.transpose().map_err(|_| s3_error!(InvalidArgument, "{name} is not an ETag."))
+    };
+    write_condition(given(header::IF_MATCH)?.as_ref(), given(header::IF_NONE_MATCH)?.as_ref())
 }
 
 pub fn timestamp(at: filemill_core::time::Timestamp) -> Timestamp {

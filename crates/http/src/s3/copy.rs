@@ -4,7 +4,7 @@
 
 use super::attributes::Described;
 use super::checksums::{Hasher, Summer};
-use super::conditions::{ReadConditions, strong, timestamp};
+use super::conditions::{ReadConditions, copy_condition, strong, timestamp};
 use super::expectations::{Expectations, algorithm_named};
 use super::outgoing::of_read;
 use super::put::{Offered, Sums, address, check_version};
@@ -12,7 +12,7 @@ use super::{Door, errors};
 use filemill_core::checksum::{ChecksumAlgorithm, ChecksumScope, Checksums};
 use filemill_core::limits;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
-use filemill_core::ports::{MultipartRef, OpenObject, Precondition, PutObject, Staged};
+use filemill_core::ports::{MultipartRef, OpenObject, PutObject, Staged};
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::io::{Read, Write};
@@ -20,6 +20,7 @@ use std::ops;
 use std::sync::Arc;
 
 pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    let condition = copy_condition(&req.headers)?;
     let input = req.input;
     check_offered(&input)?;
     let (bucket, key) = address(&input.bucket, &input.key)?;
@@ -43,8 +44,7 @@ pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Resu
     let wanted = input.checksum_algorithm.as_ref().map(|name| algorithm_named(name.as_str())).transpose()?;
     let checksums = checksums_of_copy(door, &source, &info, wanted).await?;
     let attributes = attributes_of_copy(input, &info, replaces)?;
-    let put =
-        PutObject { bucket, key, attributes, checksums, etag: Some(info.etag.clone()), condition: Precondition::None };
+    let put = PutObject { bucket, key, attributes, checksums, etag: Some(info.etag.clone()), condition };
     let copied = door.store.copy(put, (&source.0, &source.1), &info.etag).await.map_err(errors::of_store)?;
     let sums = Sums::of(&copied.checksums);
     Ok(S3Response::new(CopyObjectOutput {
@@ -183,7 +183,7 @@ pub async fn part(door: &Arc<Door>, req: S3Request<UploadPartCopyInput>) -> S3Re
     let open = door.store.open(&source.0, &source.1, Some(&info.etag), range).await.map_err(errors::of_store)?;
     let computed = begun.attributes.checksum_choice.map(|choice| choice.algorithm);
     let (staged, verified) = restage(door, open, length, computed).await?;
-    let part = door.store.put_part(&upload, number, staged, Some(verified.etag), verified.checksums).await;
+    let part = door.store.put_part(&upload, number, staged, verified.etag, verified.checksums).await;
     let part = part.map_err(errors::of_store)?;
     let sums = Sums::of(&part.checksums);
     Ok(S3Response::new(UploadPartCopyOutput {
@@ -230,7 +230,7 @@ async fn restage(
     let copying = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let mut writer = store.stage(Some(length)).map_err(errors::of_store)?;
-        let mut hasher = Hasher::new(Expectations { computed, ..Expectations::default() });
+        let mut hasher = Hasher::new(Expectations { computed, ..Expectations::default() }, length);
         read_blocks(open, |block| {
             hasher.update(block);
             writer.write_all(block).map_err(errors::of_stage)

@@ -15,6 +15,9 @@ pub async fn object(door: &Arc<Door>, req: S3Request<DeleteObjectInput>) -> S3Re
     let input = req.input;
     let (bucket, key) = address(&input.bucket, &input.key)?;
     check_version(input.version_id.as_deref())?;
+    if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
+        return Err(no_such_condition());
+    }
     let condition = match &input.if_match {
         None => Precondition::None,
         Some(ETagCondition::ETag(etag)) => Precondition::IfMatch(Etag::new(etag.value())),
@@ -27,6 +30,11 @@ pub async fn object(door: &Arc<Door>, req: S3Request<DeleteObjectInput>) -> S3Re
     };
     remove(door, &bucket, &key, condition).await?;
     Ok(S3Response::new(DeleteObjectOutput::default()))
+}
+
+/// S3 has them for directory buckets alone. A condition that is not looked at must not be passed over.
+fn no_such_condition() -> S3Error {
+    s3_error!(NotImplemented, "A deletion's condition is an ETag; time and size are not offered.")
 }
 
 async fn remove(door: &Arc<Door>, bucket: &BucketName, key: &ObjectKey, condition: Precondition) -> S3Result<()> {
@@ -68,6 +76,9 @@ pub async fn objects(
 async fn remove_named(door: &Arc<Door>, bucket: &BucketName, object: ObjectIdentifier) -> S3Result<()> {
     let key = ObjectKey::parse(&object.key).map_err(|e| errors::of_name(&e))?;
     check_version(object.version_id.as_deref())?;
+    if object.last_modified_time.is_some() || object.size.is_some() {
+        return Err(no_such_condition());
+    }
     let condition = object.e_tag.map_or(Precondition::None, |etag| Precondition::IfMatch(Etag::new(etag.value())));
     remove(door, bucket, &key, condition).await
 }

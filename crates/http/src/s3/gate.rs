@@ -91,6 +91,7 @@ impl Gate {
         }
         let claim = precheck::claim(&self.door, &head, &query)?;
         precheck::unfold_query_headers(&query, &mut head.headers)?;
+        precheck::check_offered(&head, &query)?;
         head.extensions.insert(visit.operation.clone());
         let body = if precheck::is_upload(&head, &query) {
             let (framing, length, expectations) = precheck::describe_upload(&self.door, &head, &claim)?;
@@ -142,7 +143,7 @@ async fn collect_document(head: &Parts, query: &Query, body: IncomingBody) -> S3
         expectations::Expectations::of(&head.headers, content)?
     };
     let document = body.collect(limits::XML_BYTES_MAX).await.map_err(|e| errors::of_body(&e))?;
-    let mut hasher = checksums::Hasher::new(expectations);
+    let mut hasher = checksums::Hasher::new(expectations, document.len() as u64);
     hasher.update(&document);
     hasher.finish(&[])?;
     Ok(document)

@@ -40,7 +40,8 @@ pub async fn take(door: &Arc<Door>, upload: Upload) -> S3Result<Taken> {
         Framing::UnsignedChunks => (Some(Unchunker::new(false)), None),
         Framing::SignedChunks(chain) => (Some(Unchunker::new(true)), Some(chain)),
     };
-    let hasher = PieceHasher { hasher: Hasher::new(expectations), signed: chain.map(|chain| (chain, Sha256::new())) };
+    let hasher =
+        PieceHasher { hasher: Hasher::new(expectations, length), signed: chain.map(|chain| (chain, Sha256::new())) };
     let source = Source { body, unchunker, length, left: length };
     if length <= limits::INLINE_BYTES_MAX {
         take_small(source, hasher).await
@@ -60,9 +61,9 @@ async fn take_small(mut source: Source, mut hasher: PieceHasher) -> S3Result<Tak
     let verified = hasher.finish(source.finish()?)?;
     // copied: a slice of the connection's read buffer would keep that whole buffer alive
     let content: Bytes = pieces.concat().into();
-    let staged =
-        Staged { size: content.len() as u64, etag: verified.etag.clone(), bytes: StagedBytes::Inline(content) };
-    Ok(Taken { staged, etag: verified.etag, checksums: verified.checksums })
+    let etag = verified.etag.unwrap_or_else(|| Etag::md5_of(&content));
+    let staged = Staged { size: content.len() as u64, etag: etag.clone(), bytes: StagedBytes::Inline(content) };
+    Ok(Taken { staged, etag, checksums: verified.checksums })
 }
 
 async fn take_large(door: &Arc<Door>, mut source: Source, hasher: PieceHasher) -> S3Result<Taken> {
@@ -126,7 +127,8 @@ impl Crew {
         let verified = hasher.finish(trailers)?;
         let staged = tokio::task::spawn_blocking(move || writer.finish()).await.map_err(errors::of_join)?;
         let staged = staged.map_err(errors::of_store)?;
-        Ok(Taken { staged, etag: verified.etag, checksums: verified.checksums })
+        let etag = verified.etag.unwrap_or_else(|| staged.etag.clone());
+        Ok(Taken { staged, etag, checksums: verified.checksums })
     }
 }
 

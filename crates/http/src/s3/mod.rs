@@ -59,12 +59,16 @@ impl fmt::Debug for KeyPair {
     }
 }
 
+/// What clients are set to when nobody thought about it. A region is no right to anything (it only takes part in
+/// deriving the key that signs), so this one is as good as the door's own.
+const USUAL_REGION: &str = "us-east-1";
+
 /// What the door is made of.
 pub struct S3Config {
     pub store: Arc<dyn BlobStore>,
     pub clock: Arc<dyn Clock>,
     pub credentials: Vec<KeyPair>,
-    /// The only region that a signature may name.
+    /// Where the door says it is. A signature names it or [`USUAL_REGION`].
     pub region: String,
     /// Largest object of a bucket, where it is below S3's own limit.
     pub bucket_limits: BTreeMap<BucketName, u64>,
@@ -102,6 +106,10 @@ impl Door {
     fn secret_of(&self, access_key_id: &str) -> Option<&str> {
         let pair = self.credentials.iter().find(|pair| pair.access_key_id == access_key_id)?;
         Some(&pair.secret_access_key)
+    }
+
+    fn is_here(&self, region: &str) -> bool {
+        region == self.region || region == USUAL_REGION
     }
 
     fn object_bytes_max(&self, bucket: &str) -> u64 {

@@ -21,7 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use filemill_core::limits;
 use filemill_core::object::{Attributes, ObjectInfo};
-use filemill_core::ports::{Durability, Precondition, PutObject, Staged, StagedBytes};
+use filemill_core::ports::{Durability, Precondition, PutObject, Staged};
 use futures::StreamExt as _;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -174,13 +174,12 @@ async fn store(door: &Arc<Door>, bucket: &str, fields: &Fields, content: Bytes) 
     let door_store = door.store.clone();
     let staging = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let mut hasher = Hasher::new(expectations);
+        let size = content.len() as u64;
+        let mut hasher = Hasher::new(expectations, size);
         hasher.update(&content);
         let verified = hasher.finish(&[])?;
-        let size = content.len() as u64;
         if size <= limits::INLINE_BYTES_MAX {
-            let bytes = StagedBytes::Inline(Bytes::copy_from_slice(&content));
-            return Ok((Staged { size, etag: verified.etag.clone(), bytes }, verified));
+            return Ok((Staged::inline(Bytes::copy_from_slice(&content)), verified));
         }
         let mut writer = door_store.stage(Some(size)).map_err(errors::of_store)?;
         writer.write_all(&content).map_err(errors::of_stage)?;
@@ -192,7 +191,7 @@ async fn store(door: &Arc<Door>, bucket: &str, fields: &Fields, content: Bytes) 
         key,
         attributes,
         checksums: verified.checksums,
-        etag: Some(verified.etag),
+        etag: verified.etag,
         condition: Precondition::None,
     };
     door.store.put(put, staged, Durability::Synced).await.map_err(errors::of_store)

@@ -1,6 +1,6 @@
 //! What is checked before `s3s` sees a request, because it does not check it or not as S3 does.
 //!
-//! SigV4 only, one region, sane dates, no unsigned `x-amz-*` header, no doubled parameter, sizes known and allowed.
+//! SigV4 only, our region or the usual one, sane dates, no unsigned `x-amz-*` header, no doubled parameter, sizes known and allowed.
 //! The signature itself is verified by `s3s` on the same head; nothing here trusts a value before that.
 
 use super::Door;
@@ -128,7 +128,7 @@ fn split_names(text: &str) -> Vec<String> {
 
 pub fn check_scope(door: &Door, credential: &Credential) -> Result<(), Refusal> {
     let malformed = |message: String| S3Error::with_message(s3s::S3ErrorCode::AuthorizationHeaderMalformed, message);
-    if credential.region != door.region {
+    if !door.is_here(&credential.region) {
         let message = format!("The region '{}' is wrong; expecting '{}'.", credential.region, door.region);
         return Err(Refusal::from(malformed(message)).with("Region", door.region.clone()));
     }
@@ -240,6 +240,17 @@ pub fn unfold_query_headers(query: &Query, headers: &mut HeaderMap) -> S3Result<
             return Err(s3_error!(InvalidArgument, "A header contradicts the signed query."));
         }
         headers.insert(header, value);
+    }
+    Ok(())
+}
+
+/// What `s3s` would pass over in silence: grants, and a part that lost half of its address.
+pub fn check_offered(head: &Parts, query: &Query) -> S3Result<()> {
+    if head.headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+        return Err(s3_error!(AccessControlListNotSupported, "Nothing here has ACLs; use presigned URLs."));
+    }
+    if head.method == Method::PUT && query.has("uploadId") != query.has("partNumber") {
+        return Err(s3_error!(InvalidArgument, "A part is put by uploadId and partNumber."));
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 fn short() -> Patience {
     Patience {
         connections_max: 2,
+        connections_per_address_max: 2,
         header: Duration::from_millis(200),
         body_idle: Duration::from_millis(200),
         body_rate_min: 1024,

@@ -54,6 +54,7 @@ async fn any_change_of_a_link_is_refused() {
         ("/bkt/", "/other/"),
         ("X-Amz-Expires=600", "X-Amz-Expires=601"),
         ("%2Flocal%2F", "%2Flocal2%2F"),
+        ("%2Flocal%2F", "%2Fus-east-1%2F"),
         ("AKTEST", "AKTES"),
         (&date[..8], "20200101"),
         ("SignedHeaders=host", "SignedHeaders=host%3Bx"),
@@ -133,10 +134,28 @@ async fn signature_version_2_is_refused() {
 #[tokio::test]
 async fn a_foreign_region_is_refused_and_told_the_right_one() {
     let door = TestDoor::open().await;
-    let request = door.request("GET", "k").signed_by(|signing| signing.region = "us-east-1".to_owned());
-    let response = request.send().await.expect_error(400, "AuthorizationHeaderMalformed");
-    assert_eq!(response.element("Region").as_deref(), Some("local"));
-    assert!(matches!(request.presign("60").send(b"").await.status, 400 | 403));
+    door.put("k", b"x").await;
+    for region in ["eu-west-1", "us-east-2", "LOCAL", ""] {
+        let request = door.request("GET", "k").signed_by(|signing| signing.region = region.to_owned());
+        for response in [request.send().await, request.presign("60").send(b"").await] {
+            let response = response.expect_error(400, "AuthorizationHeaderMalformed");
+            assert_eq!(response.element("Region").as_deref(), Some("local"), "{region}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_usual_region_is_as_good_as_our_own() {
+    for own in ["local", "eu-west-1"] {
+        let door = TestDoor::with(|config| config.region = own.to_owned()).await;
+        let request = |method, region: &str| door.request(method, "k").signed_by(|s| s.region = region.to_owned());
+        for region in [own, "us-east-1"] {
+            request("PUT", region).body(region.as_bytes()).send().await.expect_status(200);
+            let by_link = request("GET", region).presign("60").send(b"").await.expect_status(200);
+            assert_eq!(by_link.body, region);
+        }
+        request("GET", "us-west-2").send().await.expect_error(400, "AuthorizationHeaderMalformed");
+    }
 }
 
 #[tokio::test]
