@@ -2,12 +2,11 @@
 //!
 //! Works on a fresh checkout with nothing but `cargo test`. `FILEMILL_BIN` names another binary to test instead.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-pub fn filemill() -> &'static Path {
+fn filemill() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("FILEMILL_BIN").map_or_else(build, PathBuf::from))
 }
@@ -43,9 +42,4 @@ pub fn command() -> Command {
     }
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
-}
-
-/// Runs a command to its end.
-pub fn run_filemill<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
-    command().args(args).output().expect("the binary runs")
 }

@@ -1,9 +1,10 @@
 //! The live feed from a service's first event on: what scenarios wait by.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use ureq::BodyReader;
 
 #[derive(Clone)]
 pub struct Feed {
@@ -12,21 +13,17 @@ pub struct Feed {
 
 /// A feed that says nothing is not taken for granted: the state is looked at this often.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
+/// No scenario listens longer.
+const LISTENING_MAX: Duration = Duration::from_secs(600);
 
 impl Feed {
     /// Listens on a thread of its own until the service ends.
     pub fn open(api: &str, token: &str) -> Feed {
         let feed = Feed { heard: Arc::default() };
-        let (url, token, ear) = (format!("{api}/v1/events?after=0"), format!("Bearer {token}"), feed.clone());
-        let agent = ureq::Agent::new_with_defaults();
+        let (api, token, ear) = (api.to_owned(), token.to_owned(), feed.clone());
         std::thread::spawn(move || {
-            let Ok(response) = agent.get(url).header("authorization", token).call() else { return };
-            let lines = BufReader::new(response.into_body().into_reader()).lines();
-            for line in lines.map_while(Result::ok) {
-                if let Some(Ok(event)) = line.strip_prefix("data:").map(serde_json::from_str) {
-                    ear.hear(event);
-                }
-            }
+            let Ok(frames) = Frames::after(&api, &token, 0) else { return };
+            frames.for_each(|frame| ear.hear(frame.data));
         });
         feed
     }
@@ -55,6 +52,52 @@ impl Feed {
             let guard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             let wait = bell.wait_timeout_while(guard, LOOK_ANYWAY, |events| events.len() == seen);
             drop(wait.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// One event as it comes over the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Stored events have one, progress has none.
+    pub id: Option<u64>,
+    pub kind: String,
+    pub data: Value,
+}
+
+/// One connection to `/v1/events`, until it ends.
+pub struct Frames {
+    lines: Lines<BufReader<BodyReader<'static>>>,
+}
+
+impl Frames {
+    /// Resumes behind this number, as a browser does that comes back.
+    pub fn after(api: &str, token: &str, last_id: u64) -> Result<Frames, ureq::Error> {
+        let request = ureq::get(format!("{api}/v1/events")).header("authorization", format!("Bearer {token}"));
+        let request = request.header("last-event-id", last_id.to_string());
+        let response = request.config().timeout_global(Some(LISTENING_MAX)).build().call()?;
+        Ok(Frames { lines: BufReader::new(response.into_body().into_reader()).lines() })
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Frame;
+
+    /// Frames without data (the start, signs of life) are left out.
+    fn next(&mut self) -> Option<Frame> {
+        let (mut id, mut kind, mut data) = (None, String::new(), None);
+        loop {
+            let line = self.lines.next()?.ok()?;
+            match line.split_once(':').map(|(name, value)| (name, value.trim_start())) {
+                Some(("id", value)) => id = value.parse().ok(),
+                Some(("event", value)) => kind = value.to_owned(),
+                Some(("data", value)) => data = serde_json::from_str(value).ok(),
+                _ if !line.is_empty() => {}
+                _ => match data.take() {
+                    Some(data) => return Some(Frame { id, kind, data }),
+                    None => (id, kind) = (None, String::new()),
+                },
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Clone)]
@@ -45,7 +46,8 @@ pub struct Service {
     pub feed: Feed,
     /// From the start of the process to its ready line.
     pub ready_in: Duration,
-    ended: Receiver<()>,
+    /// Closes when the process is gone.
+    ended: Mutex<Receiver<()>>,
     running: bool,
 }
 
@@ -65,7 +67,7 @@ impl Service {
         ready_in: Duration,
     ) -> Service {
         let feed = Feed::open(&api, &credentials.admin_token);
-        Service { child, api, s3, credentials, logs, feed, ready_in, ended, running: true }
+        Service { child, api, s3, credentials, logs, feed, ready_in, ended: Mutex::new(ended), running: true }
     }
 
     pub fn pid(&self) -> u32 {
@@ -89,7 +91,8 @@ impl Service {
 
     #[track_caller]
     pub fn expect_ended(&mut self) {
-        let gone = self.ended.recv_timeout(STOP_PATIENCE);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let gone = ended.recv_timeout(STOP_PATIENCE);
         assert_eq!(gone, Err(RecvTimeoutError::Disconnected), "still there {STOP_PATIENCE:?} after SIGTERM");
         let status = self.child.wait().expect("a child of ours can be waited for");
         self.running = false;

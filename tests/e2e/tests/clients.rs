@@ -3,65 +3,39 @@
 use filemill_e2e::inputs::{FILE_NAMES, text};
 use filemill_e2e::reference::{assert_same, sed};
 use filemill_e2e::tools::{python_with, succeed};
-use filemill_e2e::{Launch, Service, Tool, tool};
+use filemill_e2e::{Stage, Tool, tool};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 
 const TEXT: &[u8] = b"one\n\ntwo\r\nlast";
 /// More than every client sends in one piece.
 const LARGE: usize = 9 * 1024 * 1024 + 17;
 
-/// A service and a folder of files to send.
-struct Stage {
-    folder: TempDir,
-    service: Service,
+/// A folder of files with names that are hard to carry.
+fn tree(stage: &Stage) -> PathBuf {
+    for name in FILE_NAMES {
+        stage.file(&format!("tree/{name}"), content_of(name).as_bytes());
+    }
+    stage.path("tree")
 }
 
-impl Stage {
-    fn new() -> Stage {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let service = Launch::on(&folder.path().join("data")).start();
-        Stage { folder, service }
+#[track_caller]
+fn expect_tree(stage: &Stage, prefix: &str) {
+    for name in FILE_NAMES {
+        stage.service.expect_exact("uploads", &format!("{prefix}{name}"), content_of(name).as_bytes());
     }
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
-        std::fs::write(&path, content).expect("an input");
-        path
-    }
-
-    /// A folder of files with names that are hard to carry.
-    fn tree(&self) -> PathBuf {
-        for name in FILE_NAMES {
-            self.file(&format!("tree/{name}"), content_of(name).as_bytes());
-        }
-        self.path("tree")
-    }
-
-    #[track_caller]
-    fn expect_tree(&self, prefix: &str) {
-        for name in FILE_NAMES {
-            self.service.expect_exact("uploads", &format!("{prefix}{name}"), content_of(name).as_bytes());
-        }
-    }
-
-    /// For programs that take AWS's variables.
-    fn aws_env(&self, command: &mut Command) {
-        command
-            .env("AWS_ACCESS_KEY_ID", &self.service.credentials.s3_key)
-            .env("AWS_SECRET_ACCESS_KEY", &self.service.credentials.s3_secret)
-            .env("AWS_DEFAULT_REGION", "local")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("HOME", self.folder.path());
-    }
+/// For programs that take AWS's variables.
+fn aws_env(stage: &Stage, command: &mut Command) {
+    command
+        .env("AWS_ACCESS_KEY_ID", &stage.service.credentials.s3_key)
+        .env("AWS_SECRET_ACCESS_KEY", &stage.service.credentials.s3_secret)
+        .env("AWS_DEFAULT_REGION", "local")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("HOME", stage.folder.path());
 }
 
 fn content_of(name: &str) -> String {
@@ -95,7 +69,7 @@ fn curl_put(tool: &Tool, file: &Path, url: &str, headers: &Value) -> String {
 #[test]
 fn curl_puts_by_a_presigned_link() {
     let Some(tool) = tool("curl") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     for (name, content) in [("small.txt", TEXT.to_vec()), ("large.txt", text(1, LARGE)), ("empty.txt", Vec::new())] {
         let wish = json!({ "filename": name, "size": content.len(), "metadata": { "order": 17 } });
         let upload = stage.service.new_upload(&wish);
@@ -112,7 +86,7 @@ fn curl_puts_by_a_presigned_link() {
 #[test]
 fn curl_gets_a_result_by_following_the_link() {
     let Some(tool) = tool("curl") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     stage.service.bucket("uploads").put("in.txt", TEXT);
     let job = stage.service.ended_job("uploads", "in.txt").expect_completed();
     let url = format!("{}/v1/jobs/{}/result", stage.service.api, job.id());
@@ -126,7 +100,7 @@ fn curl_gets_a_result_by_following_the_link() {
 #[test]
 fn curl_posts_a_presigned_form() {
     let Some(tool) = tool("curl") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let wish = json!({ "filename": "my form.txt", "mode": "post", "size": TEXT.len(), "content_type": "text/plain" });
     let upload = stage.service.new_upload(&wish);
     let fields = pairs(&upload["fields"]).flat_map(|(name, value)| ["--form-string".into(), format!("{name}={value}")]);
@@ -141,7 +115,7 @@ fn curl_posts_a_presigned_form() {
 #[test]
 fn curl_sends_a_presigned_multipart_upload() {
     let Some(tool) = tool("curl") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let content = text(2, LARGE);
     let upload =
         stage.service.new_upload(&json!({ "filename": "parts.txt", "mode": "multipart", "size": content.len() }));
@@ -167,10 +141,10 @@ fn curl_sends_a_presigned_multipart_upload() {
 #[test]
 fn the_aws_command_line_copies_syncs_and_removes() {
     let Some(tool) = tool("aws") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let aws = |args: &[&str]| {
         let mut command = tool.command();
-        stage.aws_env(&mut command);
+        aws_env(&stage, &mut command);
         command.args(["--endpoint-url", &stage.service.s3]).args(args).current_dir(stage.folder.path());
         succeed(command)
     };
@@ -182,10 +156,10 @@ fn the_aws_command_line_copies_syncs_and_removes() {
     stage.service.expect_exact("uploads", "aws/small.txt", TEXT);
     stage.service.expect_exact("uploads", "aws/large.txt", &large);
 
-    stage.tree();
+    tree(&stage);
     stage.file("tree/line\nbreak.txt", b"a name of two lines");
     aws(&["s3", "sync", "tree", "s3://uploads/tree/"]);
-    stage.expect_tree("tree/");
+    expect_tree(&stage, "tree/");
     stage.service.expect_exact("uploads", "tree/line\nbreak.txt", b"a name of two lines");
     // nothing left to do
     assert_eq!(aws(&["s3", "sync", "tree", "s3://uploads/tree/"]).trim(), "");
@@ -209,11 +183,11 @@ fn the_aws_command_line_copies_syncs_and_removes() {
 #[test]
 fn boto3_does_what_scripts_do() {
     let Some(tool) = python_with("boto3") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let large = text(4, LARGE);
     stage.file("large.txt", &large);
     let mut command = tool.command();
-    stage.aws_env(&mut command);
+    aws_env(&stage, &mut command);
     command.args(["-c", include_str!("clients/boto3_client.py"), &stage.service.s3]).current_dir(stage.folder.path());
     succeed(command);
     stage.service.expect_exact("uploads", "boto/put.txt", b"put by boto3\n");
@@ -230,7 +204,7 @@ fn boto3_does_what_scripts_do() {
 #[test]
 fn rclone_copies_checks_lists_and_deletes() {
     let Some(tool) = tool("rclone") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let rclone = |args: &[&str]| {
         let mut command = tool.command();
         command.current_dir(stage.folder.path()).env("RCLONE_CONFIG", utf8(&stage.path("rclone.conf")));
@@ -248,11 +222,11 @@ fn rclone_copies_checks_lists_and_deletes() {
         command.args(["--retries", "1", "--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi"]).args(args);
         succeed(command)
     };
-    stage.tree();
+    tree(&stage);
     let large = text(5, LARGE);
     stage.file("tree/large.txt", &large);
     rclone(&["copy", "tree", "mill:uploads/tree"]);
-    stage.expect_tree("tree/");
+    expect_tree(&stage, "tree/");
     stage.service.expect_exact("uploads", "tree/large.txt", &large);
     rclone(&["check", "tree", "mill:uploads/tree"]);
     rclone(&["check", "--download", "tree", "mill:uploads/tree"]);
@@ -272,7 +246,7 @@ fn rclone_copies_checks_lists_and_deletes() {
 #[test]
 fn s3cmd_puts_gets_lists_syncs_and_deletes() {
     let Some(tool) = tool("s3cmd") else { return };
-    let stage = Stage::new();
+    let stage = Stage::open();
     let host = stage.service.s3.trim_start_matches("http://");
     let config = format!(
         "[default]\naccess_key = {}\nsecret_key = {}\nhost_base = {host}\nhost_bucket = {host}\nuse_https = False\n\
@@ -296,9 +270,9 @@ fn s3cmd_puts_gets_lists_syncs_and_deletes() {
     s3cmd(&["get", "s3://results/s3cmd/large.txt", "large.out"]);
     assert_same("large.txt", &std::fs::read(stage.path("large.out")).expect("a result"), &sed(&large));
 
-    stage.tree();
+    tree(&stage);
     s3cmd(&["sync", "tree/", "s3://uploads/tree/"]);
-    stage.expect_tree("tree/");
+    expect_tree(&stage, "tree/");
     s3cmd(&["del", "s3://uploads/s3cmd/small.txt"]);
     s3cmd(&["del", "--recursive", "--force", "s3://uploads/tree/"]);
     assert_eq!(s3cmd(&["ls", "--recursive", "s3://uploads/"]).lines().count(), 1);
