@@ -68,7 +68,7 @@ pub struct S3Config {
     pub store: Arc<dyn BlobStore>,
     pub clock: Arc<dyn Clock>,
     pub credentials: Vec<KeyPair>,
-    /// Where the door says it is. A signature names it or [`USUAL_REGION`].
+    /// Where the door says it is. A signature names it or `us-east-1`.
     pub region: String,
     /// Largest object of a bucket, where it is below S3's own limit.
     pub bucket_limits: BTreeMap<BucketName, u64>,

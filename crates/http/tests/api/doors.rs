@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -130,6 +130,27 @@ async fn connections_over_the_cap_are_told_to_come_back() {
     let mut third = TcpStream::connect(address).await.expect("connected");
     let answer = rest(&mut third).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+}
+
+#[tokio::test]
+async fn one_address_does_not_get_all_places() {
+    let patience = Patience { connections_max: 3, header: Duration::from_secs(20), ..short() };
+    let (address, _stop, _served) = open(echo(), patience).await;
+    let greet = async |from: &str| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(from.parse().expect("an address"), 0)).expect("a loopback address");
+        let mut stream = socket.connect(address).await.expect("connected");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.expect("an answer");
+        (stream, String::from_utf8_lossy(&status).into_owned())
+    };
+    let mut held = Vec::new();
+    for (from, status) in [("127.0.0.1", 200), ("127.0.0.1", 200), ("127.0.0.1", 503), ("127.0.0.2", 200)] {
+        let (stream, answer) = greet(from).await;
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{from}");
+        held.push(stream);
+    }
 }
 
 #[tokio::test]

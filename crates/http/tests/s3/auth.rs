@@ -81,6 +81,27 @@ async fn any_change_of_a_link_is_refused() {
 }
 
 #[tokio::test]
+async fn a_link_for_a_size_and_type_takes_no_other() {
+    let door = TestDoor::open().await;
+    let agreed = door.request("PUT", "k").header("content-length", "5").header("content-type", "text/plain");
+    let link = agreed.presign("60");
+    let sent_as = |length: usize, kind: &str| {
+        let mut link = link.clone();
+        link.headers.retain(|(name, _)| name == "host");
+        let head = format!(
+            "PUT {} HTTP/1.1\r\nhost: {}\r\ncontent-length: {length}\r\ncontent-type: {kind}\r\n\r\n",
+            link.target, door.address
+        );
+        async move { exchange(door.address, head.as_bytes(), &content(length)).await }
+    };
+    for (length, kind) in [(4, "text/plain"), (6, "text/plain"), (0, "text/plain"), (5, "text/html")] {
+        sent_as(length, kind).await.expect_error(403, "SignatureDoesNotMatch");
+    }
+    assert!(!door.exists("k").await);
+    sent_as(5, "text/plain").await.expect_status(200);
+}
+
+#[tokio::test]
 async fn a_link_ends_when_it_says() {
     let door = TestDoor::open().await;
     door.put("k", b"x").await;

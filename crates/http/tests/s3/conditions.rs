@@ -20,6 +20,30 @@ async fn of_sixteen_creators_exactly_one_wins() {
 }
 
 #[tokio::test]
+async fn of_sixteen_completions_as_creators_exactly_one_wins() {
+    let door = TestDoor::open().await;
+    let mut completions = Vec::new();
+    for n in 0..16 {
+        let begun = door.request("POST", "k").query(&[("uploads", "")]).send().await.expect_status(200);
+        let id = begun.element("UploadId").expect("an id");
+        let part = door.request("PUT", "k").query(&[("uploadId", &id), ("partNumber", "1")]).body(&[n]);
+        let part = part.send().await.expect_status(200);
+        let etag = part.header("etag").expect("an etag");
+        let document = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+        );
+        let request = door.request("POST", "k").query(&[("uploadId", &id)]).header("if-none-match", "*");
+        completions.push(request.body(document.as_bytes()));
+    }
+    let answers = futures::future::join_all(completions.iter().map(Request::send)).await;
+    let (won, lost): (Vec<&Response>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|answer| answer.status == 412));
+    let etag = door.request("HEAD", "k").send().await.header("etag").map(str::to_owned);
+    assert_eq!(won[0].element("ETag"), etag, "the winner's object is there");
+}
+
+#[tokio::test]
 async fn if_match_replaces_only_what_was_seen() {
     let door = TestDoor::open().await;
     let put = |etag: &str, content: &[u8]| door.request("PUT", "k").header("if-match", etag).body(content);
@@ -79,6 +103,11 @@ async fn a_delete_may_be_conditional() {
     let door = TestDoor::open().await;
     let etag = door.put("k", b"x").await.header("etag").expect("an etag").to_owned();
     door.request("DELETE", "k").header("if-match", "\"other\"").send().await.expect_error(412, "PreconditionFailed");
+    for (name, value) in
+        [("x-amz-if-match-size", "5"), ("x-amz-if-match-last-modified-time", "Wed, 21 Oct 2015 07:28:00 GMT")]
+    {
+        door.request("DELETE", "k").header(name, value).send().await.expect_error(501, "NotImplemented");
+    }
     assert!(door.exists("k").await);
     door.request("DELETE", "k").header("if-match", &etag).send().await.expect_status(204);
     assert!(!door.exists("k").await);

@@ -94,6 +94,19 @@ async fn conditions_on_the_source_hold() {
 }
 
 #[tokio::test]
+async fn conditions_on_the_target_hold() {
+    let door = TestDoor::open().await;
+    let etag = door.put("k", b"new").await.header("etag").expect("an etag").to_owned();
+    let once = || copy(&door, "bkt/k", "dst").header("if-none-match", "*");
+    once().send().await.expect_status(200);
+    once().send().await.expect_error(412, "PreconditionFailed");
+    door.put("dst", b"old").await;
+    copy(&door, "bkt/k", "dst").header("if-match", &etag).send().await.expect_error(412, "PreconditionFailed");
+    once().header("if-match", &etag).send().await.expect_error(501, "NotImplemented");
+    assert_eq!(door.get("dst").await, "old");
+}
+
+#[tokio::test]
 async fn a_copy_may_get_another_checksum() {
     let door = TestDoor::open().await;
     let bytes = content(300_000);
@@ -149,6 +162,10 @@ async fn many_are_deleted_at_once() {
     assert!(quiet.elements("Key").is_empty() && !door.exists("a").await);
     let one_bad = delete_many(&door, &["k".repeat(1025), "b".to_owned()], true).send().await.expect_status(200);
     assert_eq!(one_bad.element("Code").as_deref(), Some("KeyTooLongError"));
+    door.put("a", b"x").await;
+    let sized = "<Delete><Object><Key>a</Key><Size>5</Size></Object></Delete>";
+    let sized = door.bucket_request("POST", &[("delete", "")]).body(sized.as_bytes()).send().await.expect_status(200);
+    assert_eq!((sized.element("Code").as_deref(), door.exists("a").await), (Some("NotImplemented"), true));
 }
 
 #[tokio::test]

@@ -115,6 +115,11 @@ async fn buckets_are_made_listed_and_removed() {
     let elsewhere =
         "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
     bucket("PUT", "far").body(elsewhere.as_bytes()).send().await.expect_error(400, "InvalidLocationConstraint");
+    let usual = elsewhere.replace("eu-west-1", "us-east-1");
+    bucket("PUT", "near").body(usual.as_bytes()).send().await.expect_status(200);
+    bucket("DELETE", "near").send().await.expect_status(204);
+    let public = bucket("PUT", "open").header("x-amz-acl", "public-read").send().await;
+    public.expect_error(400, "AccessControlListNotSupported");
     let head = bucket("HEAD", "new-bucket").send().await.expect_status(200);
     assert_eq!(head.header("x-amz-bucket-region"), Some("local"));
     let list = Request::new(door.address, "GET", "/").send().await.expect_status(200);

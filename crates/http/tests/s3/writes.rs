@@ -248,6 +248,7 @@ async fn what_is_not_offered_is_refused() {
     let door = TestDoor::open().await;
     for (name, value, status) in [
         ("x-amz-acl", "public-read", 400),
+        ("x-amz-grant-read", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"", 400),
         ("x-amz-storage-class", "GLACIER", 400),
         ("x-amz-server-side-encryption", "AES256", 501),
         ("x-amz-object-lock-mode", "GOVERNANCE", 400),
@@ -258,6 +259,16 @@ async fn what_is_not_offered_is_refused() {
     assert!(!door.exists("k").await);
     let put = door.request("PUT", "k").header("x-amz-acl", "private").header("x-amz-storage-class", "STANDARD");
     put.send().await.expect_status(200);
+}
+
+#[tokio::test]
+async fn half_the_address_of_a_part_is_no_object() {
+    let door = TestDoor::open().await;
+    door.put("k", b"old").await;
+    for half in [("uploadId", "x"), ("partNumber", "1")] {
+        door.request("PUT", "k").query(&[half]).body(b"x").send().await.expect_error(400, "InvalidArgument");
+    }
+    assert_eq!(door.get("k").await, "old");
 }
 
 #[tokio::test]
