@@ -1,12 +1,17 @@
 //! What the service acknowledged, and the check that it kept its word.
 //!
 //! For every key: what it held after the last acknowledged request, and what an unanswered one may have made of it. After
-//! a crash the key must hold one of the two, whole; anything else was lost, changed, undeleted or half visible.
+//! a crash the key must hold one of the two, whole; anything else was lost, changed, undeleted or half visible. A result
+//! may be that of an older version until the newest version's job has ended.
 
 use crate::inputs::text;
+use crate::reference::prefixed;
 use crate::s3::{Listed, S3};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Fewer than there are keys, so that pages join.
+const PAGE: usize = 20;
 
 /// Made up from two numbers, so that a ledger of gigabytes is small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +26,14 @@ impl Content {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Entry {
     /// `None`: nothing.
     settled: Option<Content>,
     /// What an unanswered request would make of it.
     pending: Option<Option<Content>>,
+    /// Everything that it ever held, or may have held.
+    versions: Vec<Content>,
 }
 
 #[derive(Default)]
@@ -67,7 +74,10 @@ impl Ledger {
 
     /// Before a request is sent that would leave the key like this.
     pub fn begin(&self, key: &str, outcome: Option<Content>) {
-        self.book().entries.entry(key.to_owned()).or_default().pending = Some(outcome);
+        let mut book = self.book();
+        let entry = book.entries.entry(key.to_owned()).or_default();
+        entry.pending = Some(outcome);
+        entry.versions.extend(outcome);
     }
 
     /// The request was acknowledged. False if that came too late to be a promise.
@@ -78,7 +88,7 @@ impl Ledger {
             return false;
         }
         let entry = book.entries.get_mut(key).expect("what is settled was begun");
-        *entry = Entry { settled: entry.pending.take().expect("what is settled was begun"), pending: None };
+        entry.settled = entry.pending.take().expect("what is settled was begun");
         book.acknowledged += 1;
         self.bell.notify_all();
         true
@@ -107,7 +117,7 @@ impl Ledger {
 
     /// Compares all with what the service lists and gives. What is there now is the truth of the next round.
     pub fn check(&self, s3: &S3) -> Vec<Kept> {
-        let listed: BTreeMap<String, Listed> = s3.list(50).into_iter().map(|o| (o.key.clone(), o)).collect();
+        let listed: BTreeMap<String, Listed> = s3.list(PAGE).into_iter().map(|o| (o.key.clone(), o)).collect();
         let mut book = self.book();
         book.closed = false;
         for key in listed.keys() {
@@ -123,12 +133,22 @@ impl Ledger {
                 let size = bytes.map(Vec::len);
                 panic!("{key}: acknowledged {:?}, unanswered {:?}, found {size:?} bytes", entry.settled, entry.pending)
             });
-            *entry = Entry { settled: now, pending: None };
+            (entry.settled, entry.pending) = (now, None);
             if let (Some(content), Some((_, etag))) = (now, found) {
                 kept.push(Kept { key: key.clone(), etag, content });
             }
         }
         kept
+    }
+
+    /// Each result is exactly that of one version of its input. Jobs may go on meanwhile.
+    pub fn check_results(&self, s3: &S3) {
+        let book = self.book();
+        for Listed { key, .. } in s3.list(PAGE) {
+            let result = s3.get(&key).expect(200).body;
+            let mut versions = book.entries.get(&key).into_iter().flat_map(|entry| entry.versions.iter().rev());
+            assert!(versions.any(|version| prefixed(&version.make()) == result), "result {key} is of no version");
+        }
     }
 }
 

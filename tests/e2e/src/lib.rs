@@ -1,8 +1,10 @@
 //! The stage for scenarios: starts the real binary, speaks to its public doors, and compares with independent references.
 //!
-//! Knows nothing of Filemill's crates: addresses, credentials and the public contract are all it has. A scenario that
-//! needs a tool or a right that is not here says so loudly; with `FILEMILL_TEST_ALL=1` that is a failure.
+//! Knows nothing of Filemill's crates: addresses, credentials and the public contract are all it has; crash tests read
+//! the state file's tables too. A scenario that needs a tool or a right that is not here says so loudly; with
+//! `FILEMILL_TEST_ALL=1` that is a failure.
 
+pub mod aftermath;
 pub mod binary;
 pub mod commands;
 pub mod feed;

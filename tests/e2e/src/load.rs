@@ -32,33 +32,44 @@ pub fn start<'scope>(
 
 fn write(s3: &S3, ledger: &Ledger, number: u64, mut chance: SmallRng) -> Unknown {
     loop {
-        let key = format!("w{number}/key {:02}", chance.random_range(0..KEYS));
-        let done = if ledger.holds(&key).is_some() && chance.random_ratio(1, 4) {
-            ledger.begin(&key, None);
-            s3.try_delete(&key)
-        } else {
-            let content = Content { seed: chance.random(), bytes: size(&mut chance) };
-            ledger.begin(&key, Some(content));
-            if content.bytes > PART_BYTES || chance.random_ratio(1, 16) {
-                s3.try_put_parts(&key, &content.make(), PART_BYTES)
-            } else {
-                s3.try_put(&key, &content.make())
-            }
-        };
-        match done {
-            Ok(()) if ledger.settle(&key) => {}
-            Ok(()) => return Unknown("answered too late to count".to_owned()),
-            Err(unknown) => return unknown,
+        if let Err(unknown) = request(s3, ledger, number, &mut chance) {
+            return unknown;
         }
     }
+}
+
+/// A put, an upload in parts, a copy or a delete.
+fn request(s3: &S3, ledger: &Ledger, number: u64, chance: &mut SmallRng) -> Result<(), Unknown> {
+    let mut any_key = || format!("w{number}/key {:02}", chance.random_range(0..KEYS));
+    let (key, other) = (any_key(), any_key());
+    match (chance.random_range(0..16), ledger.holds(&key), ledger.holds(&other)) {
+        (0..4, Some(_), _) => {
+            ledger.begin(&key, None);
+            s3.try_delete(&key)?;
+        }
+        (4, _, Some(content)) if key != other => {
+            ledger.begin(&key, Some(content));
+            s3.try_copy(&other, &key)?;
+        }
+        (dice, ..) => {
+            let content = Content { seed: chance.random(), bytes: size(chance) };
+            ledger.begin(&key, Some(content));
+            if content.bytes > PART_BYTES || dice == 5 {
+                s3.try_put_parts(&key, &content.make(), PART_BYTES)?;
+            } else {
+                s3.try_put(&key, &content.make())?;
+            }
+        }
+    }
+    if ledger.settle(&key) { Ok(()) } else { Err(Unknown("answered too late to count".to_owned())) }
 }
 
 /// On both sides of every border: in the state file or beside it, one chunk or several.
 fn size(chance: &mut SmallRng) -> usize {
     match chance.random_range(0..100) {
-        0..60 => chance.random_range(1..3000),
-        60..75 => chance.random_range(65_500..65_600),
-        75..95 => chance.random_range(65_536..400_000),
+        0..50 => chance.random_range(1..3000),
+        50..80 => chance.random_range(65_500..65_600),
+        80..95 => chance.random_range(65_536..400_000),
         95..98 => chance.random_range(1_000_000..1_100_000),
         _ => chance.random_range((8 << 20) + 1..9 << 20),
     }

@@ -1,43 +1,107 @@
-//! One round of a crash test: load, an end at a random moment, a new start, and the check of everything acknowledged.
+//! A crash test: rounds of load, each with an end at a random moment, a new start, and the check of everything that was
+//! acknowledged and told. Some starts are ended too, in the middle of recovery.
 
-use crate::launch::Launch;
+use crate::aftermath::{self, UnderWay};
 use crate::ledger::{Kept, Ledger};
 use crate::reference::{assert_same, prefixed};
+use crate::s3::Listed;
 use crate::service::Service;
-use crate::{Job, load};
+use crate::{Job, Launch, binary, http, load};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-pub const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 20;
 /// A restart that has to clean up after a crash is as quick as any.
 const READY: Duration = Duration::from_secs(5);
+/// A start that is ended is ended by now, ready or not.
+const BROKEN_START_MICROS_MAX: u64 = 100_000;
 /// Leases of lost workers end, retries wait: then every job has ended.
 const ALL_ENDED: Duration = Duration::from_secs(120);
 /// Why a job may end without a result when its input is overwritten and deleted all the time.
 const OVERTAKEN: [&str; 3] = ["input_gone", "input_changed", "superseded"];
 
+/// How a service ends in this test.
+pub trait Crash {
+    /// Before the service starts: makes ready whatever would delay the end.
+    fn arm(&mut self) {}
+
+    /// The end; `kill` ends the process. Answers no longer count from the moment on that the ledger is closed. When
+    /// this returns the data folder is there again.
+    fn strike(&mut self, ledger: &Ledger, kill: impl FnOnce());
+}
+
+pub fn run(data: &Path, mut crash: impl Crash) {
+    let (ledger, seed) = (Ledger::default(), seed());
+    let (mut told, mut under_way) = (Told::default(), UnderWay::default());
+    for round in 0..ROUNDS {
+        let mut chance = SmallRng::seed_from_u64(seed.wrapping_add(round));
+        if chance.random_ratio(1, 3) {
+            crash.arm();
+            break_a_start(data, &mut chance, |kill| crash.strike(&ledger, kill));
+        }
+        crash.arm();
+        let service = start(data);
+        check(&ledger, &told, &service);
+        load_until(&ledger, &mut chance, service, |service| {
+            told.listen(&service);
+            crash.strike(&ledger, || service.kill());
+        });
+        under_way += aftermath::expect_consistent(data);
+    }
+    let service = start(data);
+    let kept = check(&ledger, &told, &service);
+    expect_all_jobs_ended(&service, &kept);
+    expect_files_are_objects(&service);
+    service.stop();
+    aftermath::expect_consistent(data);
+    eprintln!("{} acknowledged, {} told; under way at the ends: {under_way:?}", ledger.acknowledged(), told.0.len());
+    assert!(under_way.jobs > 0 && under_way.tasks > 0, "there was no load at the end: {under_way:?}");
+}
+
 /// The seed of this run: `FILEMILL_SEED`, or a new one. Printed, so that a failure can be tried again.
-pub fn seed() -> u64 {
+fn seed() -> u64 {
     let given = std::env::var("FILEMILL_SEED").ok().map(|text| text.parse().expect("FILEMILL_SEED is a number"));
     let seed = given.unwrap_or_else(|| SmallRng::from_os_rng().random());
     eprintln!("FILEMILL_SEED={seed}");
     seed
 }
 
-pub fn start(data: &Path) -> Service {
+fn start(data: &Path) -> Service {
     let service = Launch::on(data).start();
     assert!(service.ready_in <= READY, "ready after {:?}", service.ready_in);
     service
 }
 
+/// Ends a service that is about to start.
+fn break_a_start(data: &Path, chance: &mut SmallRng, end: impl FnOnce(&mut dyn FnMut())) {
+    let mut serve = binary::command();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]).arg(data);
+    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    // not a wait for anything: the moment itself is random
+    std::thread::sleep(Duration::from_micros(chance.random_range(0..BROKEN_START_MICROS_MAX)));
+    end(&mut || {
+        child.kill().expect("a child of ours can be killed");
+        child.wait().expect("a child of ours can be waited for");
+    });
+}
+
+/// What was acknowledged and told is there, before anything else is asked of the service.
+fn check(ledger: &Ledger, told: &Told, service: &Service) -> Vec<Kept> {
+    let kept = ledger.check(&service.bucket("uploads"));
+    ledger.check_results(&service.bucket("results"));
+    told.check(service);
+    kept
+}
+
 /// Load on the service until `end` ends it, at a moment that follows from the seed.
-pub fn load_until(ledger: &Ledger, service: Service, seed: u64, end: impl FnOnce(Service)) {
-    let mut chance = SmallRng::seed_from_u64(seed);
-    let enough = ledger.acknowledged() + chance.random_range(5..60);
+fn load_until(ledger: &Ledger, chance: &mut SmallRng, service: Service, end: impl FnOnce(Service)) {
+    let enough = ledger.acknowledged() + chance.random_range(5..100);
     std::thread::scope(|scope| {
-        let writers = load::start(scope, ledger, &service.bucket("uploads"), seed);
+        let writers = load::start(scope, ledger, &service.bucket("uploads"), chance.random());
         let all_well = ledger.wait_for(enough);
         // not a wait for anything: the moment itself is random
         std::thread::sleep(Duration::from_micros(chance.random_range(0..30_000)));
@@ -47,8 +111,47 @@ pub fn load_until(ledger: &Ledger, service: Service, seed: u64, end: impl FnOnce
     });
 }
 
+/// Jobs that the live feed told to have ended, with their status. That is a promise too.
+#[derive(Default)]
+struct Told(BTreeMap<String, &'static str>);
+
+impl Told {
+    fn listen(&mut self, service: &Service) {
+        for event in service.feed.events() {
+            let status = match event["kind"].as_str() {
+                Some("job.completed") => "completed",
+                Some("job.failed") => "failed",
+                _ => continue,
+            };
+            self.0.insert(event["job"].as_str().expect("a job's event names it").to_owned(), status);
+        }
+    }
+
+    fn check(&self, service: &Service) {
+        let jobs = all_jobs(service);
+        for (id, status) in &self.0 {
+            let now =
+                jobs.iter().find(|job| job.id() == id).unwrap_or_else(|| panic!("job {id} was told to be {status}"));
+            assert_eq!(now.status(), *status, "told before the end: {}", now.0);
+        }
+    }
+}
+
+fn all_jobs(service: &Service) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let mut place = String::new();
+    loop {
+        let page = service.get(&format!("/v1/jobs?limit=1000{place}")).expect(200).json();
+        jobs.extend(page["items"].as_array().expect("a list has items").iter().cloned().map(Job));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => place = format!("&{}", http::query(&[("cursor", cursor)])),
+            None => return jobs,
+        }
+    }
+}
+
 /// Every job ends, those of the newest versions well, and their results are exact.
-pub fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) {
+fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) {
     let began = Instant::now();
     let open = || ["queued", "running"].map(|status| service.jobs(&format!("status={status}&limit=1000"))).concat();
     for kept in kept {
@@ -67,4 +170,24 @@ pub fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) {
         let code = job.0["failure"]["code"].as_str().unwrap_or_default();
         assert!(OVERTAKEN.contains(&code), "{}", job.0);
     }
+}
+
+/// What is on record is what is there.
+fn expect_files_are_objects(service: &Service) {
+    for bucket in ["uploads", "results"] {
+        let objects = service.bucket(bucket).list(1000);
+        service
+            .feed
+            .wait("the records of all objects", ALL_ENDED, || (files(service, bucket) == objects).then_some(()));
+    }
+}
+
+fn files(service: &Service, bucket: &str) -> Vec<Listed> {
+    let page = service.get(&format!("/v1/files?bucket={bucket}&limit=1000")).expect(200).json();
+    let listed = |file: &serde_json::Value| Listed {
+        key: file["key"].as_str().expect("a file has its key").to_owned(),
+        etag: file["etag"].as_str().expect("a file has its tag").to_owned(),
+        size: file["size"].as_u64().expect("a file has its size"),
+    };
+    page["items"].as_array().expect("a list has items").iter().map(listed).collect()
 }

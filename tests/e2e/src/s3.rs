@@ -62,32 +62,38 @@ impl S3 {
     }
 
     pub fn try_put(&self, key: &str, content: &[u8]) -> Result<(), Unknown> {
-        acknowledged("PUT", &self.put_url(key), content, 200).map(drop)
+        acknowledged("PUT", &self.put_url(key), &[], content, 200).map(drop)
     }
 
     pub fn try_delete(&self, key: &str) -> Result<(), Unknown> {
-        acknowledged("DELETE", &self.delete_url(key), &[], 204).map(drop)
+        acknowledged("DELETE", &self.delete_url(key), &[], &[], 204).map(drop)
+    }
+
+    pub fn try_copy(&self, from: &str, key: &str) -> Result<(), Unknown> {
+        let source = self.bucket.object_url(from).path().to_owned();
+        let mut put = self.bucket.put_object(Some(&self.credentials), key);
+        put.headers_mut().insert("x-amz-copy-source", source.as_str());
+        let url: String = put.sign(LINK_TTL).into();
+        no_late_error(acknowledged("PUT", &url, &[("x-amz-copy-source", &source)], &[], 200)?)
     }
 
     /// The object in parts of this size.
     pub fn try_put_parts(&self, key: &str, content: &[u8], part_bytes: usize) -> Result<(), Unknown> {
         let credentials = Some(&self.credentials);
         let begin: String = self.bucket.create_multipart_upload(credentials, key).sign(LINK_TTL).into();
-        let begun = acknowledged("POST", &begin, &[], 200)?;
+        let begun = acknowledged("POST", &begin, &[], &[], 200)?;
         let text = begun.text();
         let id = text.split_once("<UploadId>").and_then(|(_, rest)| rest.split_once("</UploadId>"));
         let id = id.unwrap_or_else(|| panic!("no upload id: {text}")).0;
         let mut etags = Vec::new();
         for (number, part) in (1..).zip(content.chunks(part_bytes)) {
             let url: String = self.bucket.upload_part(credentials, key, number, id).sign(LINK_TTL).into();
-            etags.push(acknowledged("PUT", &url, part, 200)?.header("etag").trim_matches('"').to_owned());
+            etags.push(acknowledged("PUT", &url, &[], part, 200)?.header("etag").trim_matches('"').to_owned());
         }
         let etags = etags.iter().map(String::as_str);
         let complete = self.bucket.complete_multipart_upload(credentials, key, id, etags);
         let (url, body): (String, String) = (complete.sign(LINK_TTL).into(), complete.body());
-        let completed = acknowledged("POST", &url, body.as_bytes(), 200)?;
-        // S3 may say 200 first and find the error later
-        if completed.text().contains("<Error>") { Err(Unknown(completed.text())) } else { Ok(()) }
+        no_late_error(acknowledged("POST", &url, &[], body.as_bytes(), 200)?)
     }
 
     /// All objects, in pages of this many.
@@ -120,8 +126,13 @@ fn parse(reply: &Reply) -> ListObjectsV2Response {
     ListObjectsV2::parse_response(&reply.text()).unwrap_or_else(|e| panic!("{e}: {}", reply.text()))
 }
 
-fn acknowledged(method: &str, url: &str, body: &[u8], status: u16) -> Result<Reply, Unknown> {
-    match http::try_send(method, url, &[], body) {
+/// S3 may say 200 first and find the error later.
+fn no_late_error(reply: Reply) -> Result<(), Unknown> {
+    if reply.text().contains("<Error>") { Err(Unknown(reply.text())) } else { Ok(()) }
+}
+
+fn acknowledged(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8], status: u16) -> Result<Reply, Unknown> {
+    match http::try_send(method, url, headers, body) {
         Ok(reply) if reply.status == status => Ok(reply),
         Ok(reply) if reply.status >= 500 => Err(Unknown(format!("{}: {}", reply.status, reply.text()))),
         Ok(reply) => panic!("{method} was answered {}: {}", reply.status, reply.text()),
