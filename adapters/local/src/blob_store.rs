@@ -207,7 +207,9 @@ impl BlobStore for LocalStore {
         sweep::sweep(self).await
     }
 
+    /// Refused after the store has failed, though it could be counted: who asks wants to know whether to send work here.
     async fn usage(&self) -> Result<StoreUsage, BlobError> {
+        self.blobs.health.check()?;
         let blobs = Arc::clone(&self.blobs);
         let announcements_waiting = self.bells.announcements_waiting.load(Ordering::Acquire);
         self.read(move |sql| {

@@ -161,7 +161,7 @@ impl BlobFolder {
             return Ok(());
         }
         let needed = self.free_bytes_min;
-        Err(StoreFailure::unavailable(format_args!("the disk is nearly full: {free} bytes free, {needed} are kept")))
+        Err(StoreFailure::full(format_args!("the disk is nearly full: {free} bytes free, {needed} are kept")))
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::failpoints::failpoint;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Makes a folder, and those above it that are missing, and makes each last. A folder that is there may have been made
@@ -28,7 +29,19 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// A new file, for writing and reading. One of that name there is an error.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     failpoint!("local.stage.create");
-    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    owners_alone().create_new(true).open(path)
+}
+
+/// The file of that name, made empty if there is none.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    owners_alone().create(true).truncate(false).open(path)
+}
+
+/// A file that is made is for its owner alone, whatever folder it is in; one that is there keeps its mode.
+fn owners_alone() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
 }
 
 /// The file's bytes and its name are on disk when this returns.

@@ -5,6 +5,7 @@
 
 use filemill_core::ports::{BlobError, LeaseError, StateError};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 /// Shared by all requests of a failed group, hence cheap to clone.
@@ -12,6 +13,8 @@ use std::sync::{Arc, OnceLock};
 pub(crate) enum StoreFailure {
     /// Try again later.
     Unavailable(Arc<str>),
+    /// The same, because there is no room. Its source says so in the kind that an I/O error has for it.
+    Full(Arc<io::Error>),
     /// What is stored cannot be read.
     Corrupt(Arc<str>),
 }
@@ -19,6 +22,10 @@ pub(crate) enum StoreFailure {
 impl StoreFailure {
     pub(crate) fn unavailable(why: impl fmt::Display) -> Self {
         StoreFailure::Unavailable(why.to_string().into())
+    }
+
+    pub(crate) fn full(why: impl fmt::Display) -> Self {
+        StoreFailure::Full(io::Error::new(io::ErrorKind::StorageFull, why.to_string()).into())
     }
 
     pub(crate) fn corrupt(what: impl fmt::Display) -> Self {
@@ -30,26 +37,38 @@ impl fmt::Display for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreFailure::Unavailable(why) => f.write_str(why),
+            StoreFailure::Full(why) => why.fmt(f),
             StoreFailure::Corrupt(what) => write!(f, "corrupt: {what}"),
         }
     }
 }
 
-impl std::error::Error for StoreFailure {}
+impl std::error::Error for StoreFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StoreFailure::Full(why) => Some(&**why),
+            StoreFailure::Unavailable(_) | StoreFailure::Corrupt(_) => None,
+        }
+    }
+}
 
 impl From<rusqlite::Error> for StoreFailure {
     fn from(e: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
         match e.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => StoreFailure::corrupt(e),
+            Some(DiskFull) => StoreFailure::full(e),
             _ => StoreFailure::unavailable(e),
         }
     }
 }
 
-impl From<std::io::Error> for StoreFailure {
-    fn from(e: std::io::Error) -> Self {
-        StoreFailure::unavailable(e)
+impl From<io::Error> for StoreFailure {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreFailure::full(e),
+            _ => StoreFailure::unavailable(e),
+        }
     }
 }
 

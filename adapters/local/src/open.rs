@@ -19,7 +19,7 @@ use crate::store::{LocalStore, Threads};
 use crate::tasks;
 use crate::writer::WriterThread;
 use rusqlite::Connection;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +53,8 @@ impl LocalStore {
         durable::make_folder(&config.dir)?;
         let lock = lock(&config.dir)?;
         let path = config.dir.join("filemill.db");
+        // SQLite would make it readable for others; what it puts beside it takes its mode
+        durable::open_file(&path)?;
         let mut db = connect(&path)?;
         migrate(&mut db)?;
         durable::sync_folder(&config.dir)?;
@@ -112,7 +114,7 @@ impl LocalStore {
 
 /// Held until the file is closed, at the latest when the process ends.
 fn lock(dir: &Path) -> Result<File, OpenError> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+    let file = durable::open_file(&dir.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),

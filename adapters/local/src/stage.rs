@@ -175,8 +175,7 @@ impl OpenFile {
 
     fn finish(mut self) -> Result<StagedFile, StoreFailure> {
         let (blocks, crc, size) = self.checksums.finish();
-        let written = self.out.write_all(&blocks).and_then(|()| self.out.flush());
-        written.map_err(StoreFailure::unavailable)?;
+        self.out.write_all(&blocks).and_then(|()| self.out.flush())?;
         let synced = durable::sync_new_file(&self.file.file, &self.path).and_then(|()| self.file.outcome());
         synced.map_err(|e| {
             self.guard.blobs.health.fail(format!("syncing a blob file: {e}"));

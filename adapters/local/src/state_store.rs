@@ -109,7 +109,9 @@ impl StateStore for LocalStore {
         self.read(|sql| Ok(feed::last(sql)?)).await
     }
 
+    /// Refused after the store has failed, as `usage` is.
     async fn counts(&self) -> Result<StateCounts, StateError> {
+        self.blobs.health.check()?;
         let now = self.clock.now();
         self.read(move |sql| {
             let (tasks_ready, tasks_leased, oldest_ready_at) = queue::counts(sql, now)?;

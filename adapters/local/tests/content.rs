@@ -187,6 +187,12 @@ async fn content_is_refused_while_the_disk_is_nearly_full() {
     store.create_bucket(&bucket()).await.expect("a bucket needs no room");
     let Err(BlobError::Unavailable(why)) = store.stage(None).map(drop) else { panic!("it must be refused") };
     assert!(why.to_string().contains("nearly full"), "{why}");
+    let cause = why.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    assert_eq!(
+        cause.map(std::io::Error::kind),
+        Some(std::io::ErrorKind::StorageFull),
+        "a door can tell it from an outage"
+    );
     let put = store.put(put_of("a"), Staged::inline("x".into()), Durability::Synced).await;
     assert!(matches!(put, Err(BlobError::Unavailable(_))));
 }

@@ -134,6 +134,7 @@ async fn a_failed_commit_stops_all_answers() {
         assert!(is_unavailable(&try_put(&store, name, b"3").await));
     }
     assert!(store.commit(ChangeSet::new(), Durability::Lazy).await.is_err());
+    assert!(is_unavailable(&store.usage().await) && store.counts().await.is_err(), "health is asked by these");
     assert_eq!(get(&store, "before").await, b"1", "reads go on");
     scenario.teardown();
 }

@@ -6,6 +6,7 @@ use filemill_core::ports::*;
 use filemill_local::{OpenError, Recovered};
 use rusqlite::Connection;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use support::*;
 use tempfile::TempDir;
 
@@ -23,6 +24,22 @@ async fn two_stores_cannot_use_one_folder() {
     }
     drop(store);
     open(dir.path());
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone_whatever_folder_they_are_in() {
+    let dir = folder();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
+    let store = with_bucket(dir.path()).await;
+    put(&store, "large", &bytes(100_000, 2)).await;
+    let mut paths: Vec<_> =
+        ["filemill.db", "filemill.db-wal", "filemill.db-shm", "lock"].map(|name| dir.path().join(name)).into();
+    paths.extend(blob_files(dir.path()));
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    for path in paths {
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
 }
 
 #[tokio::test]
