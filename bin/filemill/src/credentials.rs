@@ -1,7 +1,7 @@
 //! The admin token and the S3 key pair: made at first start, or taken from the environment.
 //!
 //! `DIR/credentials.json` (mode 0600) always says what the service uses, so that the client commands on the same
-//! machine find it. It appears whole or not at all, and an existing one is never replaced by chance.
+//! machine find it. It appears whole or not at all, and a start that does not get the folder leaves it as it is.
 
 use crate::exit::Ending;
 use anyhow::{Context, Result};
@@ -97,35 +97,27 @@ pub fn read(data: &Path) -> Result<Option<Credentials>> {
     Ok(Some(credentials))
 }
 
-/// Reads the credentials of `data`, makes them at first start, and brings the file up to date with the environment.
-pub fn open(data: &Path, given: &Given) -> Result<Credentials> {
+/// What this start is to use: what is stored, or made up at first start, with the environment's over it. Nothing is
+/// stored yet, because another service may hold the folder.
+pub fn choose(data: &Path, given: &Given) -> Result<Credentials> {
     given.check()?;
     create_private_folder(data)?;
-    if let Some(stored) = read(data)? {
-        return brought_up_to_date(data, stored, given);
-    }
-    let fresh = given.over(random()?);
-    match write(data, &fresh, Existing::Keep) {
-        Ok(()) => {
-            tracing::info!(path = %path_in(data).display(), "credentials created");
-            Ok(fresh)
-        }
-        // somebody else's first start was faster
-        Err(e) => match read(data)? {
-            Some(stored) => brought_up_to_date(data, stored, given),
-            None => Err(e),
-        },
-    }
+    let stored = read(data)?;
+    Ok(given.over(stored.map_or_else(random, Ok)?))
 }
 
-fn brought_up_to_date(data: &Path, stored: Credentials, given: &Given) -> Result<Credentials> {
-    warn_if_readable_by_others(&path_in(data));
-    let current = given.over(stored.clone());
-    if current != stored {
-        write(data, &current, Existing::Replace)?;
-        tracing::info!(path = %path_in(data).display(), "credentials changed by the environment");
+/// Makes the file say what this service uses. Only for who holds the folder.
+pub fn keep(data: &Path, credentials: &Credentials) -> Result<()> {
+    let path = path_in(data);
+    match read(data)? {
+        Some(stored) if stored == *credentials => warn_if_readable_by_others(&path),
+        stored => {
+            write(data, credentials)?;
+            let what = if stored.is_some() { "credentials changed by the environment" } else { "credentials created" };
+            tracing::info!(path = %path.display(), "{what}");
+        }
     }
-    Ok(current)
+    Ok(())
 }
 
 fn create_private_folder(data: &Path) -> Result<()> {
@@ -134,24 +126,15 @@ fn create_private_folder(data: &Path) -> Result<()> {
     made.with_context(|| format!("cannot create the data folder {}", data.display()))
 }
 
-enum Existing {
-    Keep,
-    Replace,
-}
-
 /// A temporary file (created exclusively, mode 0600), synced, then named, then the name synced.
-fn write(data: &Path, credentials: &Credentials, existing: Existing) -> Result<()> {
+fn write(data: &Path, credentials: &Credentials) -> Result<()> {
     let path = path_in(data);
     let doing = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new().prefix(".credentials").tempfile_in(data).with_context(doing)?;
     serde_json::to_writer_pretty(&mut file, credentials).with_context(doing)?;
     file.write_all(b"\n").with_context(doing)?;
     file.as_file().sync_all().with_context(doing)?;
-    match existing {
-        Existing::Keep => file.persist_noclobber(&path).map_err(|e| e.error),
-        Existing::Replace => file.persist(&path).map_err(|e| e.error),
-    }
-    .with_context(doing)?;
+    file.persist(&path).map_err(|e| e.error).with_context(doing)?;
     File::open(data).and_then(|folder| folder.sync_all()).with_context(doing)
 }
 
@@ -181,6 +164,12 @@ fn random_text(chars: usize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(data: &Path, given: &Given) -> Result<Credentials> {
+        let chosen = choose(data, given)?;
+        keep(data, &chosen)?;
+        Ok(chosen)
+    }
 
     #[test]
     fn the_first_start_makes_a_private_file_and_later_ones_keep_it() {

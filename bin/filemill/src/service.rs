@@ -27,11 +27,12 @@ impl Service {
     pub async fn start(config: &Config, given: &Given, metrics: PrometheusHandle) -> Result<Service> {
         let settings = &config.server;
         backends::check_scheme(&settings.data)?;
-        let credentials = credentials::open(&settings.data, given)?;
+        let credentials = credentials::choose(&settings.data, given)?;
         let api_listener = listen(settings.listen, "--listen").await?;
         let s3_listener = listen(settings.s3_listen, "--s3-listen").await?;
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
         let ports = backends::open(&settings.data, &credentials, &public_s3_url(settings, s3))?;
+        credentials::keep(&settings.data, &credentials)?;
         let engine =
             Engine::new(ports.clone(), config.engine(worker_name())).map_err(|e| Ending::usage(e.to_string()))?;
         engine.prepare().await.context("cannot make the buckets")?;

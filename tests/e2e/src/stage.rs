@@ -26,24 +26,34 @@ chunks = 1
 chunk_size = "64KiB"
 "#;
 
+const CONFIG: &str = "filemill.toml";
+
 impl Stage {
     /// With the starter config.
     pub fn open() -> Stage {
-        Stage::launch(|_, launch| launch)
+        Stage::on(tempfile::tempdir().expect("a temporary folder"))
     }
 
     pub fn with_config(config: &str) -> Stage {
-        Stage::launch(|folder, launch| {
-            let path = folder.path().join("filemill.toml");
-            std::fs::write(&path, config).expect("a config");
-            launch.arg("--config").arg(path)
-        })
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join(CONFIG), config).expect("a config");
+        Stage::on(folder)
     }
 
-    fn launch(prepare: impl FnOnce(&TempDir, Launch) -> Launch) -> Stage {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let service = prepare(&folder, Launch::on(&folder.path().join("data"))).start();
-        Stage { folder, service }
+    /// With what an earlier service left in this folder.
+    pub fn on(folder: TempDir) -> Stage {
+        let mut launch = Launch::on(&folder.path().join("data"));
+        let config = folder.path().join(CONFIG);
+        if config.exists() {
+            launch = launch.arg("--config").arg(config);
+        }
+        Stage { service: launch.start(), folder }
+    }
+
+    /// Stopped and started again.
+    pub fn restarted(self) -> Stage {
+        self.service.stop();
+        Stage::on(self.folder)
     }
 
     pub fn data(&self) -> PathBuf {
