@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::limits;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::error::Error;
 use std::str::FromStr;
 use url::form_urlencoded;
@@ -85,11 +85,19 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
-        let path = e.path().to_string();
-        json_problem(path.trim_start_matches('.'), e.inner())
+        let (path, e) = (e.path().to_string(), e.inner());
+        // a number where one of several names should be is a fault of syntax to serde_json alone
+        if e.to_string().starts_with("expected value") && is_json(bytes) {
+            return Problem::invalid_field(path, "a value of another type is expected");
+        }
+        json_problem(path.trim_start_matches('.'), e)
     })?;
     reader.end().map_err(|e| json_problem("", &e))?;
     Ok(value)
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 fn json_problem(path: &str, e: &serde_json::Error) -> Problem {

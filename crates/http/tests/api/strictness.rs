@@ -37,6 +37,7 @@ async fn wrong_types_are_named_by_their_path() {
         (json!({"filename": "a", "size": -1}), "size"),
         (json!({"filename": "a", "size": 1.5}), "size"),
         (json!({"filename": "a", "mode": "carrier pigeon"}), "mode"),
+        (json!({"filename": "a", "mode": 7}), "mode"),
         (json!({"filename": "a", "metadata": [1]}), "metadata"),
         (json!({"filename": "a", "bucket": "No Bucket"}), "bucket"),
         (json!({"filename": "a", "key": ""}), "key"),
