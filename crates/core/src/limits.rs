@@ -68,6 +68,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a client to send its request head, and between two pieces of a body: slow loris ends here.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A JSON body is small: a client that stops in it is told so well before [`REQUEST_TIMEOUT`] would blame the service.
+pub const JSON_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the idle grace a body must have averaged this many bytes a second.
 pub const BODY_RATE_MIN: u64 = 1024;
 /// Connections of one door at a time; descriptors stay free for files.

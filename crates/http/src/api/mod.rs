@@ -138,7 +138,8 @@ impl ApiDoor {
     /// Serves until `stop` is cancelled, then ends the feeds, lets running requests finish and returns.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let patience = Patience::default();
-        let service = self.router().map_request(move |request| serve::guard(request, patience));
+        let of_bodies = Patience { body_idle: limits::JSON_BODY_IDLE_TIMEOUT, ..patience };
+        let service = self.router().map_request(move |request| serve::guard(request, of_bodies));
         tokio::join!(
             serve::serve("rest", listener, TowerToHyperService::new(service), patience, stop.clone()),
             self.close_feeds(&stop),
