@@ -292,6 +292,7 @@ async fn stopping_ends_feeds_with_the_place_to_resume() {
     let Message::Close(Some(goodbye)) = next(&mut socket).await else { panic!("not closed") };
     assert_eq!(u16::from(goodbye.code), 1001);
     assert!(goodbye.reason.ends_with(&format!("after={last}")), "{}", goodbye.reason);
+    assert!(socket.next().await.is_none(), "the goodbye is answered and the last word");
     tokio::time::timeout(PATIENCE, served).await.expect("the door closes").expect("no panic");
 }
 

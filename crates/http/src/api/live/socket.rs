@@ -12,7 +12,11 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use filemill_core::limits;
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
+
+/// A client that was told goodbye gets this long to answer it.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(5);
 
 /// Listen by WebSocket
 ///
@@ -95,5 +99,9 @@ async fn close(mut socket: WebSocket, ending: &Ending, position: u64) {
     };
     let reason = format!("{why}; resume with after={position}").into();
     let goodbye = socket.send(Message::Close(Some(CloseFrame { code, reason })));
-    let _gone_already = timeout(limits::FEED_KEEP_ALIVE, goodbye).await;
+    if matches!(timeout(limits::FEED_KEEP_ALIVE, goodbye).await, Ok(Ok(()))) {
+        // what a client sent and nobody read would reset the connection, and the goodbye with it
+        let hear_out = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _it_knows_now = timeout(LAST_WORDS_MAX, hear_out).await;
+    }
 }
