@@ -40,8 +40,7 @@ impl BlobStore for LocalStore {
     }
 
     async fn bucket(&self, bucket: &BucketName) -> Result<Option<BucketInfo>, BlobError> {
-        let bucket = bucket.clone();
-        self.read(move |sql| buckets::find(sql, &bucket)).await
+        self.look(|sql| buckets::find(sql, bucket))
     }
 
     async fn buckets(&self) -> Result<Vec<BucketInfo>, BlobError> {
@@ -78,8 +77,7 @@ impl BlobStore for LocalStore {
     }
 
     async fn head(&self, bucket: &BucketName, key: &ObjectKey) -> Result<ObjectInfo, BlobError> {
-        let (bucket, key) = (bucket.clone(), key.clone());
-        self.read(move |sql| objects::need(sql, &bucket, &key).map(|stored| stored.info)).await
+        self.look(|sql| objects::need(sql, bucket, key).map(|stored| stored.info))
     }
 
     async fn open(
@@ -89,19 +87,28 @@ impl BlobStore for LocalStore {
         etag: Option<&Etag>,
         range: Option<Range<u64>>,
     ) -> Result<OpenObject, BlobError> {
-        let (bucket, key, etag) = (bucket.clone(), key.clone(), etag.cloned());
         let ticket = self.blobs.pins.ticket();
-        let (info, range, found) = self
-            .read(move |sql| {
-                let stored = objects::need(sql, &bucket, &key)?;
-                if etag.is_some_and(|etag| etag != stored.info.etag) {
-                    return refuse(BlobError::Conflict(BlobConflict::Precondition));
-                }
-                let range = cut(range, stored.info.size)?;
-                let found = content(sql, &stored, &range)?;
-                Ok((stored.info, range, found))
-            })
-            .await?;
+        let at_once = self.look(|sql| {
+            let (stored, range) = find(sql, bucket, key, etag, range.clone())?;
+            if stored.blob.is_none() && !range.is_empty() {
+                return Ok(None);
+            }
+            let found = content(sql, &stored, &range)?;
+            Ok::<_, Halt<BlobError>>(Some((stored.info, range, found)))
+        })?;
+        let (info, range, found) = match at_once {
+            Some(found) => found,
+            // of many blobs
+            None => {
+                let (bucket, key, etag) = (bucket.clone(), key.clone(), etag.cloned());
+                let look_up = move |sql: &Connection| {
+                    let (stored, range) = find(sql, &bucket, &key, etag.as_ref(), range)?;
+                    let found = content(sql, &stored, &range)?;
+                    Ok((stored.info, range, found))
+                };
+                self.read(look_up).await?
+            }
+        };
         let body = match found {
             Found::Inline(bytes) => BlobBody::Inline(bytes),
             Found::Files(pieces) => {
@@ -172,8 +179,7 @@ impl BlobStore for LocalStore {
     }
 
     async fn multipart(&self, upload: &MultipartRef) -> Result<MultipartInfo, BlobError> {
-        let upload = upload.clone();
-        self.read(move |sql| multipart::need(sql, &upload)).await
+        self.look(|sql| multipart::need(sql, upload))
     }
 
     async fn parts(&self, upload: &MultipartRef, after: u32, limit: u32) -> Result<Vec<PartInfo>, BlobError> {
@@ -187,7 +193,7 @@ impl BlobStore for LocalStore {
     }
 
     async fn announcements(&self, limit: u32) -> Result<Vec<Announcement>, BlobError> {
-        self.read(move |sql| announcements::waiting(sql, limit)).await
+        self.look(|sql| announcements::waiting(sql, limit))
     }
 
     async fn acknowledge(&self, ids: &[u64]) -> Result<(), BlobError> {
@@ -241,6 +247,22 @@ impl LocalStore {
 enum Found {
     Inline(Bytes),
     Files(Vec<Piece>),
+}
+
+/// The object, if it is the wanted version, and the part of the wanted range that it has.
+fn find(
+    sql: &Connection,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    etag: Option<&Etag>,
+    range: Option<Range<u64>>,
+) -> Step<(Stored, Range<u64>), BlobError> {
+    let stored = objects::need(sql, bucket, key)?;
+    if etag.is_some_and(|etag| *etag != stored.info.etag) {
+        return refuse(BlobError::Conflict(BlobConflict::Precondition));
+    }
+    let range = cut(range, stored.info.size)?;
+    Ok((stored, range))
 }
 
 fn content(sql: &Connection, stored: &Stored, range: &Range<u64>) -> Step<Found, BlobError> {

@@ -1,4 +1,7 @@
-//! Read-only connections, used off the async threads.
+//! Read-only connections.
+//!
+//! A look-up of a row or two by key is microseconds and happens where it is asked: handing it to another thread and
+//! waiting to be woken costs several times as much. Whatever reads more rows runs off the async threads.
 //!
 //! In write-ahead mode readers and the writer do not wait for one another; a reader sees what was committed when its
 //! first statement began.
@@ -25,7 +28,21 @@ impl Readers {
         Readers { path, idle: Mutex::default(), permits: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 
-    /// Several statements of `query` see one state.
+    /// For a few rows by key. Several statements of `query` see one state.
+    pub(crate) fn look<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
+        let db = self.take().map_err(|e| E::from(e.into()))?;
+        let outcome = in_one_snapshot(&db, query);
+        if db.is_autocommit() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        }
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(Halt::Refused(why)) => Err(why),
+            Err(Halt::Failed(e)) => Err(StoreFailure::from(e).into()),
+        }
+    }
+
+    /// For lists. Several statements of `query` see one state.
     pub(crate) async fn read<T, E, F>(self: &Arc<Self>, query: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Step<T, E> + Send + 'static,
@@ -37,26 +54,13 @@ impl Readers {
         let readers = Arc::clone(self);
         let work = move || {
             let _permit = permit;
-            readers.run(query)
+            readers.look(query)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(closed(&e)))
     }
 
     pub(crate) fn close_idle(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn run<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
-        let db = self.take().map_err(|e| E::from(e.into()))?;
-        let outcome = in_one_snapshot(&db, query);
-        if db.is_autocommit() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
-        }
-        match outcome {
-            Ok(value) => Ok(value),
-            Err(Halt::Refused(why)) => Err(why),
-            Err(Halt::Failed(e)) => Err(StoreFailure::from(e).into()),
-        }
     }
 
     fn take(&self) -> Result<Connection, rusqlite::Error> {

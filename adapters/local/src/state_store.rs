@@ -31,8 +31,7 @@ impl StateStore for LocalStore {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StateError> {
-        let id = id.clone();
-        self.read(move |sql| jobs::find(sql, &id)).await
+        self.look(|sql| jobs::find(sql, id))
     }
 
     async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, StateError> {
@@ -46,13 +45,11 @@ impl StateStore for LocalStore {
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError> {
-        let id = id.clone();
-        self.read(move |sql| tasks::find(sql, &id)).await
+        self.look(|sql| tasks::find(sql, id))
     }
 
     async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError> {
-        let job = job.clone();
-        self.read(move |sql| jobs::chunk(sql, &job, run, index)).await
+        self.look(|sql| jobs::chunk(sql, job, run, index))
     }
 
     async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError> {
@@ -61,8 +58,7 @@ impl StateStore for LocalStore {
     }
 
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {
-        let id = id.clone();
-        self.read(move |sql| files::file(sql, &id)).await
+        self.look(|sql| files::file(sql, id))
     }
 
     async fn files(&self, query: &FileQuery) -> Result<Page<File>, StateError> {
@@ -71,13 +67,11 @@ impl StateStore for LocalStore {
     }
 
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>, StateError> {
-        let id = id.clone();
-        self.read(move |sql| files::upload(sql, &id)).await
+        self.look(|sql| files::upload(sql, id))
     }
 
     async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError> {
-        let (bucket, key) = (bucket.clone(), key.clone());
-        self.read(move |sql| files::upload_for(sql, &bucket, &key)).await
+        self.look(|sql| files::upload_for(sql, bucket, key))
     }
 
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError> {
@@ -106,7 +100,7 @@ impl StateStore for LocalStore {
     }
 
     async fn last_event(&self) -> Result<u64, StateError> {
-        self.read(|sql| Ok(feed::last(sql)?)).await
+        self.look(|sql| Ok(feed::last(sql)?))
     }
 
     /// Refused after the store has failed, as `usage` is.

@@ -62,6 +62,10 @@ impl LocalStore {
         }
     }
 
+    pub(crate) fn look<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
+        self.readers.look(query)
+    }
+
     pub(crate) async fn read<T, E, F>(&self, query: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Step<T, E> + Send + 'static,
