@@ -23,6 +23,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
         }
         other => other?,
     }
+    failpoint!("local.folder.sync");
     sync_parent(path)
 }
 

@@ -5,6 +5,15 @@
 
 /// Every failpoint of this crate, named `local.AREA.STEP`, so that a test can visit each.
 pub const FAILPOINTS: &[&str] = &[
+    "local.folder.make",
+    "local.folder.sync",
+    "local.open.connect",
+    "local.open.migrate",
+    "local.open.sync",
+    "local.open.count",
+    "local.recovery.leases",
+    "local.recovery.unlink",
+    "local.recovery.done",
     "local.stage.create",
     "local.stage.write",
     "local.stage.flush",
@@ -12,14 +21,11 @@ pub const FAILPOINTS: &[&str] = &[
     "local.stage.dirsync",
     "local.group.begin",
     "local.group.before_commit",
+    "local.group.sync",
     "local.group.after_commit",
     "local.blob.unlink",
-    "local.checkpoint.run",
-    "local.folder.make",
-    "local.open.migrate",
-    "local.recovery.leases",
-    "local.recovery.unlink",
-    "local.recovery.done",
+    "local.checkpoint.beside",
+    "local.checkpoint.restart",
 ];
 
 /// The error of a failpoint, or the end of the process.

@@ -4,6 +4,7 @@
 //! failed early sync fails the file: the kernel reports such an error only once, so the later sync would not know.
 
 use crate::durable;
+use crate::failpoints::failpoint;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +49,7 @@ pub(crate) struct Unsynced(pub(crate) Arc<Flushed>);
 
 impl Write for Unsynced {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        failpoint!("local.stage.write");
         (&self.0.file).write(bytes)
     }
 

@@ -102,16 +102,26 @@ impl Housekeeper {
     }
 
     fn checkpoint(&self) {
-        match checkpoint(&self.db, "PASSIVE") {
+        match checkpoint_beside(&self.db) {
             Ok(()) => self.log_is_long.store(true, Ordering::Release),
             Err(e) => self.health.failed_checkpoint(&e),
         }
     }
 }
 
-/// `RESTART` waits for readers as long as the connection's busy time says; how far it came is of no interest: the next
-/// one goes on from there.
-pub(crate) fn checkpoint(db: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
-    failpoint!("local.checkpoint.run", sqlite);
+/// As far as nobody is in the way.
+fn checkpoint_beside(db: &Connection) -> Result<(), rusqlite::Error> {
+    failpoint!("local.checkpoint.beside", sqlite);
+    checkpoint(db, "PASSIVE")
+}
+
+/// Waits for readers as long as the connection's busy time says.
+pub(crate) fn restart_log(db: &Connection) -> Result<(), rusqlite::Error> {
+    failpoint!("local.checkpoint.restart", sqlite);
+    checkpoint(db, "RESTART")
+}
+
+/// How far it came is of no interest: the next one goes on from there.
+fn checkpoint(db: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }

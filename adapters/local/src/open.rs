@@ -5,6 +5,7 @@ use crate::blobs::BlobFolder;
 use crate::config::LocalConfig;
 use crate::durable;
 use crate::effects::Bells;
+use crate::failpoints::failpoint;
 use crate::failure::Health;
 use crate::flusher::Flusher;
 use crate::housekeeper::{Housekeeper, chores};
@@ -57,7 +58,7 @@ impl LocalStore {
         durable::open_file(&path)?;
         let mut db = connect(&path)?;
         migrate(&mut db)?;
-        durable::sync_folder(&config.dir)?;
+        sync_names(&config.dir)?;
 
         let health = Arc::new(Health::default());
         let (chores, list) = chores();
@@ -65,8 +66,7 @@ impl LocalStore {
         let folder = config.dir.join("blobs");
         let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
         let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
-        let start = db.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
-        blobs.number_from_start(start);
+        blobs.number_from_start(count_start(&db)?);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
@@ -122,7 +122,20 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Of the state file and its log.
+fn sync_names(dir: &Path) -> io::Result<()> {
+    failpoint!("local.open.sync");
+    durable::sync_folder(dir)
+}
+
+/// Before the first blob of this start gets its id.
+fn count_start(db: &Connection) -> rusqlite::Result<i64> {
+    failpoint!("local.open.count", sqlite);
+    db.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    failpoint!("local.open.connect", sqlite);
     let db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // the housekeeper checkpoints; the log keeps its size, because syncing a grown file is cheaper than growing one

@@ -5,7 +5,6 @@
 use crate::blobs::{BlobFolder, BlobId};
 use crate::checksum::{BlockChecksums, crc_of, own_tag};
 use crate::durable;
-use crate::failpoints::failpoint;
 use crate::failure::StoreFailure;
 use crate::flusher::{FLUSH_BYTES, Flushed, Flusher, Unsynced};
 use crate::housekeeper::Chores;
@@ -162,7 +161,6 @@ impl OpenFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        failpoint!("local.stage.write");
         self.checksums.update(bytes);
         self.out.write_all(bytes)?;
         self.unflushed += bytes.len() as u64;

@@ -9,7 +9,7 @@ use crate::blobs::BlobId;
 use crate::effects::{Bells, Effects};
 use crate::failpoints::failpoint;
 use crate::failure::{Halt, Health, Step, StoreFailure, is_io_error};
-use crate::housekeeper::{Chores, checkpoint};
+use crate::housekeeper::{Chores, restart_log};
 use crate::stage::StagedFile;
 use filemill_core::ports::{Clock, Durability};
 use filemill_core::time::Timestamp;
@@ -190,7 +190,7 @@ impl Groups {
         let db = &self.thread.db;
         let outcome = db
             .busy_timeout(RESTART_WAIT)
-            .and_then(|()| checkpoint(db, "RESTART"))
+            .and_then(|()| restart_log(db))
             .and_then(|()| db.busy_timeout(crate::open::BUSY_WAIT));
         if let Err(e) = outcome {
             self.thread.health.failed_checkpoint(&e);
@@ -271,7 +271,10 @@ impl Groups {
 
     fn commit(&self) -> Result<(), rusqlite::Error> {
         failpoint!("local.group.before_commit", sqlite);
-        self.thread.db.prepare_cached("COMMIT")?.raw_execute().map(drop)
+        self.thread.db.prepare_cached("COMMIT")?.raw_execute()?;
+        // as if the sync within had failed: the rows may be there
+        failpoint!("local.group.sync", sqlite);
+        Ok(())
     }
 
     fn roll_back(&mut self) {

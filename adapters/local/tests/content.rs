@@ -3,7 +3,6 @@
 mod support;
 
 use filemill_core::ports::*;
-use rusqlite::Connection;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -36,13 +35,26 @@ async fn small_content_is_in_the_state_file_and_large_content_in_one_file() {
 
 #[tokio::test]
 async fn a_flipped_bit_in_the_state_file_is_corrupt_and_never_a_wrong_byte() {
-    let dir = folder();
-    let store = with_bucket(dir.path()).await;
-    put(&store, "a", b"hello").await;
-    let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
-    db.execute("UPDATE blobs SET data = CAST('hellp' AS BLOB)", []).expect("an update");
-    let opened = store.open(&bucket(), &key("a"), None, None).await;
-    assert!(matches!(opened, Err(BlobError::Corrupt(_))));
+    for size in [100, 64 * 1024] {
+        let content = bytes(size, 3);
+        for damaged in [0, size / 2, size - 1] {
+            let dir = folder();
+            let store = with_bucket(dir.path()).await;
+            put(&store, "a", &content).await;
+            drop(store);
+            let db = dir.path().join("filemill.db");
+            let stored = fs::read(&db).expect("the closed state file");
+            // long content runs over several pages: a piece around the bit is found in one of them
+            let piece = &content[damaged.saturating_sub(40)..(damaged + 40).min(size)];
+            let at = stored.windows(piece.len()).position(|window| window == piece).expect("the content");
+            flip(&db, at + damaged.min(40));
+            let store = open(dir.path());
+            for range in [None, Some(0..1), Some(size as u64 - 1..size as u64)] {
+                let opened = store.open(&bucket(), &key("a"), None, range).await;
+                assert!(matches!(opened, Err(BlobError::Corrupt(_))), "byte {damaged} of {size}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -163,6 +175,36 @@ async fn a_lazy_overwrite_keeps_the_old_file_until_a_sync_has_covered_it() {
     store.sweep().await.expect("a sweep");
     assert_eq!(blob_files(dir.path()).len(), 1);
     assert_eq!(get(&store, "a").await, bytes(100_000, 2));
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_nothing_refers_to_and_nothing_else() {
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    put(&store, "kept", &bytes(100_000, 1)).await;
+    try_put_parts(&store, "joined", &bytes(200_000, 2)).await.expect("an upload in parts");
+    let upload = begin_multipart(&store, "open").await;
+    let part = put_part(&store, &upload, 1, &bytes(100_000, 3)).await;
+    let staged = stage(&store, &bytes(100_000, 4)).expect("staged");
+    put(&store, "read", &bytes(100_000, 5)).await;
+    let mut reader = body(&store, "read").await;
+    store.delete(&bucket(), &key("read"), Precondition::None).await.expect("a delete");
+    let shard = dir.path().join("blobs/00");
+    fs::create_dir_all(&shard).expect("a folder");
+    fs::write(shard.join("000001000000ffff"), "left over").expect("an orphan");
+    fs::write(shard.join("README"), "not ours").expect("a foreign file");
+
+    assert_eq!(store.sweep().await.expect("a sweep"), 1, "the orphan");
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).expect("a reader keeps its version");
+    store.put(put_of("staged"), staged, Durability::Synced).await.expect("a put");
+    complete(&store, &upload, vec![part]).await;
+    assert_eq!(read, bytes(100_000, 5));
+    let others = [("kept", 100_000, 1), ("joined", 200_000, 2), ("open", 100_000, 3), ("staged", 100_000, 4)];
+    for (name, size, seed) in others {
+        assert_eq!(get(&store, name).await, bytes(size, seed), "{name}");
+    }
+    assert!(shard.join("README").exists() && !shard.join("000001000000ffff").exists());
 }
 
 #[tokio::test]

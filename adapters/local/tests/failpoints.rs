@@ -6,39 +6,92 @@ mod support;
 
 use fail::FailScenario;
 use filemill_core::ports::*;
-use filemill_local::{FAILPOINTS, LocalStore};
+use filemill_local::{FAILPOINTS, LocalStore, Recovered};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use support::*;
 use tempfile::TempDir;
 
+/// In memory where that is possible: only processes end here, and whether syncs are made other tests see.
 fn folder() -> TempDir {
-    TempDir::new().expect("a temporary folder")
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary folder")
 }
 
 fn is_unavailable<T>(result: &Result<T, BlobError>) -> bool {
     matches!(result, Err(BlobError::Unavailable(_)))
 }
 
-/// What a run tried and what it was told is safe, line by line: `try NAME SEED SIZE`, then `safe NAME SEED SIZE`.
+/// What a run tried and what it was told is safe, line by line: `try NAME SEED SIZE`, then `safe NAME SEED SIZE`. Nothing
+/// has size 0.
 type Ledger = Vec<String>;
 
-/// Some of each write, small and large, new and over an older version.
-async fn work(dir: &Path, note: &mut dyn FnMut(String)) {
+const NAMES: [&str; 5] = ["a", "b", "c", "parts", "huge"];
+/// A blob file of a start that nobody made.
+const ORPHAN: &str = "blobs/00/000001000000ffff";
+
+/// Some of each write, small and large, new and over an older version. `much` adds what the steps need that come late.
+async fn work(dir: &Path, much: bool, note: &mut dyn FnMut(String)) {
+    if dir.join("blobs").is_dir() {
+        std::fs::create_dir_all(dir.join("blobs/00")).expect("a folder");
+        std::fs::write(dir.join(ORPHAN), "left over").expect("an orphan");
+    }
     let Ok(store) = try_open(dir) else { return };
     let _ = store.create_bucket(&bucket()).await;
+    let mut entry = |verb: &str, name: &str, seed: u8, size: usize| note(format!("{verb} {name} {seed} {size}"));
     for (name, seed, size) in [("a", 1, 10), ("b", 2, 100_000), ("c", 3, 20), ("b", 4, 150_000), ("a", 5, 200_000)] {
-        note(format!("try {name} {seed} {size}"));
+        entry("try", name, seed, size);
         if try_put(&store, name, &bytes(size, seed)).await.is_ok() {
-            note(format!("safe {name} {seed} {size}"));
+            entry("safe", name, seed, size);
         }
+    }
+    entry("try", "parts", 6, 170_000);
+    if try_put_parts(&store, "parts", &bytes(170_000, 6)).await.is_ok() {
+        entry("safe", "parts", 6, 170_000);
+    }
+    entry("try", "c", 0, 0);
+    if store.delete(&bucket(), &key("c"), Precondition::None).await.is_ok() {
+        entry("safe", "c", 0, 0);
+    }
+    if much {
+        entry("try", "huge", 7, HUGE);
+        if try_put(&store, "huge", &bytes(HUGE, 7)).await.is_ok() {
+            entry("safe", "huge", 7, HUGE);
+        }
+        fill_the_log(&store).await;
     }
     store.settled().await;
 }
 
+/// Enough for a sync while it is still written.
+const HUGE: usize = 17 << 20;
+
+/// Until the log starts again.
+async fn fill_the_log(store: &LocalStore) {
+    let content = Staged::inline(bytes(64 * 1024, 1).into());
+    let StagedBytes::Inline(content) = content.bytes else { panic!("small content is held in memory") };
+    for _ in 0..600 {
+        let _ = store.put(put_of("log"), Staged::inline(content.clone()), Durability::Lazy).await;
+    }
+    store.settled().await;
+    let _ = store.put(put_of("log"), Staged::inline(content), Durability::Lazy).await;
+}
+
+fn needs_much(point: &str) -> bool {
+    point.starts_with("local.checkpoint.") || point == "local.stage.flush"
+}
+
+/// How often a step goes well before it does not: at once, at the first file over a file, when parts are joined, and at
+/// the deletion.
+fn goes_well(point: &str) -> &'static [u32] {
+    if needs_much(point) { &[0] } else { &[0, 4, 9, 10] }
+}
+
 /// Each object is the version that was last told to be safe, or one that was tried since.
 async fn holds(store: &LocalStore, ledger: &Ledger) {
-    for name in ["a", "b", "c"] {
+    for name in NAMES {
         let mut possible = vec![None];
         for line in ledger {
             let words: Vec<&str> = line.split(' ').collect();
@@ -47,31 +100,34 @@ async fn holds(store: &LocalStore, ledger: &Ledger) {
                 if verb == "safe" {
                     possible.clear();
                 }
-                possible.push(Some(bytes(size.parse().expect("a size"), seed.parse().expect("a seed"))));
+                let (size, seed) = (size.parse().expect("a size"), seed.parse().expect("a seed"));
+                possible.push((size > 0).then(|| bytes(size, seed)));
             }
         }
         let there = store.head(&bucket(), &key(name)).await.is_ok();
         let content = if there { Some(get(store, name).await) } else { None };
         assert!(possible.contains(&content), "{name} is not what the ledger says: {ledger:?}");
     }
+    assert_eq!(store.sweep().await.expect("a sweep"), 0, "something was left over: {ledger:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_step_fails_nothing_that_was_answered_is_lost() {
     for point in FAILPOINTS {
-        for action in ["1*return", "3*off->1*return"] {
+        for well in goes_well(point) {
             let scenario = FailScenario::setup();
             let dir = folder();
-            fail::cfg(*point, action).expect("a failpoint");
+            fail::cfg(*point, &format!("{well}*off->1*return")).expect("a failpoint");
             let mut ledger = Ledger::new();
             // the second run starts on what the first one left, and may fail again
             for _ in 0..2 {
-                work(dir.path(), &mut |line| ledger.push(line)).await;
+                work(&dir.path().join("new/data"), needs_much(point), &mut |line| ledger.push(line)).await;
             }
             scenario.teardown();
-            holds(&open(dir.path()), &ledger).await;
+            holds(&open(&dir.path().join("new/data")), &ledger).await;
         }
     }
+    every_step_is_visited().await;
     a_failed_commit_stops_all_answers().await;
     a_failed_sync_of_a_file_stops_all_answers().await;
     a_failed_early_sync_fails_the_file().await;
@@ -80,63 +136,119 @@ async fn whichever_step_fails_nothing_that_was_answered_is_lost() {
     a_refused_request_does_not_harm_its_group().await;
 }
 
+/// What the runs above do comes by each failpoint, so each has failed once.
+async fn every_step_is_visited() {
+    let scenario = FailScenario::setup();
+    let visited: Arc<Mutex<BTreeSet<&str>>> = Arc::default();
+    for point in FAILPOINTS {
+        let visited = Arc::clone(&visited);
+        let visit = move || {
+            visited.lock().expect("a list").insert(*point);
+        };
+        fail::cfg_callback(*point, visit).expect("a failpoint");
+    }
+    let dir = folder();
+    for _ in 0..2 {
+        work(&dir.path().join("new/data"), true, &mut |_| {}).await;
+    }
+    scenario.teardown();
+    assert_eq!(*visited.lock().expect("a list"), FAILPOINTS.iter().copied().collect());
+}
+
+const SIGABRT: i32 = 6;
 const CRASH_DIR: &str = "FILEMILL_TEST_CRASH_DIR";
+const CRASH_MUCH: &str = "FILEMILL_TEST_CRASH_MUCH";
 
 #[tokio::test]
 async fn wherever_the_process_aborts_nothing_that_was_answered_is_lost() {
-    if let Ok(dir) = std::env::var(CRASH_DIR) {
+    if let Some(dir) = std::env::var_os(CRASH_DIR) {
         // the process that aborts
         let _scenario = FailScenario::setup();
-        return work(Path::new(&dir), &mut |line| println!("{line}")).await;
+        return work(Path::new(&dir), std::env::var_os(CRASH_MUCH).is_some(), &mut |line| println!("{line}")).await;
     }
     // no other case's failpoints meanwhile
     let _scenario = FailScenario::setup();
-    let mut aborted = 0;
     for point in FAILPOINTS {
-        for skipped in [0, 4] {
+        let mut aborted = false;
+        for well in goes_well(point) {
             let dir = folder();
+            let data = dir.path().join("new/data");
             let mut ledger = Ledger::new();
             // the second run starts on what the first one left, and may abort again, in its recovery too
             for _ in 0..2 {
-                aborted +=
-                    usize::from(crash(dir.path(), &format!("{point}={skipped}*off->return(abort)"), &mut ledger));
+                aborted |= crash(&data, point, *well, &mut ledger);
             }
-            holds(&open(dir.path()), &ledger).await;
+            holds(&open(&data), &ledger).await;
         }
+        assert!(aborted, "{point} was never visited");
     }
-    assert!(aborted > FAILPOINTS.len(), "only {aborted} runs aborted");
+    a_recovery_that_is_broken_off_is_done_by_the_next_start().await;
 }
 
-/// Runs this test again as another process. Answers whether it aborted.
-fn crash(dir: &Path, failpoints: &str, ledger: &mut Ledger) -> bool {
+async fn a_recovery_that_is_broken_off_is_done_by_the_next_start() {
+    let dir = folder();
+    let mut ledger = Ledger::new();
+    work(dir.path(), false, &mut |line| ledger.push(line)).await;
+    for point in FAILPOINTS.iter().filter(|point| point.starts_with("local.recovery.")) {
+        for well in 0..4 {
+            let crashed = folder();
+            copy_folder(dir.path(), crashed.path());
+            let shard = crashed.path().join("blobs/00");
+            std::fs::create_dir_all(&shard).expect("a folder");
+            (0..3).for_each(|n| std::fs::write(shard.join(format!("000001000000ff0{n}")), "").expect("an orphan"));
+            if !crash(crashed.path(), point, well, &mut Ledger::new()) {
+                assert!(well > 0, "{point} was never visited");
+                break;
+            }
+            let store = open(crashed.path());
+            holds(&store, &ledger).await;
+            drop(store);
+            assert_eq!(blob_names(crashed.path()), blob_names(dir.path()), "after {well} at {point}");
+            assert_eq!(open(crashed.path()).recovered(), Recovered::default(), "after {well} at {point}");
+        }
+    }
+}
+
+fn blob_names(dir: &Path) -> BTreeSet<OsString> {
+    blob_files(dir).iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect()
+}
+
+/// Runs the test above again as another process. Answers whether it aborted.
+fn crash(dir: &Path, point: &str, well: u32, ledger: &mut Ledger) -> bool {
     let me = std::env::current_exe().expect("the path of this test");
-    let output = std::process::Command::new(me)
-        .args(["--exact", "wherever_the_process_aborts_nothing_that_was_answered_is_lost", "--nocapture"])
-        .env(CRASH_DIR, dir)
-        .env("FAILPOINTS", failpoints)
-        .output()
-        .expect("this test as a process");
+    let mut again = std::process::Command::new(me);
+    again.args(["--exact", "wherever_the_process_aborts_nothing_that_was_answered_is_lost", "--nocapture"]);
+    again.env(CRASH_DIR, dir).env("FAILPOINTS", format!("{point}={well}*off->return(abort)"));
+    if needs_much(point) {
+        again.env(CRASH_MUCH, "1");
+    }
+    let output = again.output().expect("this test as a process");
     let text = String::from_utf8_lossy(&output.stdout);
     let is_entry = |line: &&str| line.starts_with("try ") || line.starts_with("safe ");
     ledger.extend(text.lines().filter(is_entry).map(str::to_owned));
-    !output.status.success()
+    let aborted = output.status.signal() == Some(SIGABRT);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(aborted || output.status.success(), "{point} ended otherwise: {text}{errors}");
+    aborted
 }
 
 async fn a_failed_commit_stops_all_answers() {
-    let scenario = FailScenario::setup();
-    let dir = folder();
-    let store = with_bucket(dir.path()).await;
-    put(&store, "before", b"1").await;
-    fail::cfg("local.group.before_commit", "1*return").expect("a failpoint");
-    assert!(is_unavailable(&try_put(&store, "during", b"2").await));
-    // the failpoint is spent: a later sync would succeed, and would prove nothing
-    for name in ["after", "later"] {
-        assert!(is_unavailable(&try_put(&store, name, b"3").await));
+    for point in ["local.group.begin", "local.group.before_commit", "local.group.sync"] {
+        let scenario = FailScenario::setup();
+        let dir = folder();
+        let store = with_bucket(dir.path()).await;
+        put(&store, "before", b"1").await;
+        fail::cfg(point, "1*return").expect("a failpoint");
+        assert!(is_unavailable(&try_put(&store, "during", b"2").await));
+        // the failpoint is spent: a later sync would succeed, and would prove nothing
+        for name in ["after", "later"] {
+            assert!(is_unavailable(&try_put(&store, name, b"3").await));
+        }
+        assert!(store.commit(ChangeSet::new(), Durability::Lazy).await.is_err());
+        assert!(is_unavailable(&store.usage().await) && store.counts().await.is_err(), "health is asked by these");
+        assert_eq!(get(&store, "before").await, b"1", "reads go on");
+        scenario.teardown();
     }
-    assert!(store.commit(ChangeSet::new(), Durability::Lazy).await.is_err());
-    assert!(is_unavailable(&store.usage().await) && store.counts().await.is_err(), "health is asked by these");
-    assert_eq!(get(&store, "before").await, b"1", "reads go on");
-    scenario.teardown();
 }
 
 async fn a_failed_sync_of_a_file_stops_all_answers() {
@@ -162,22 +274,16 @@ async fn a_failed_early_sync_fails_the_file() {
 }
 
 async fn a_failed_checkpoint_stops_all_answers() {
-    let scenario = FailScenario::setup();
-    let dir = folder();
-    let store = with_bucket(dir.path()).await;
-    fail::cfg("local.checkpoint.run", "1*return").expect("a failpoint");
-    let content = bytes(64 * 1024, 1);
-    let mut refused = false;
-    for n in 0..2000 {
-        refused =
-            is_unavailable(&store.put(put_of("a"), Staged::inline(content.clone().into()), Durability::Lazy).await);
-        if refused {
-            assert!(n > 100, "not before the log is long");
-            break;
-        }
+    for point in ["local.checkpoint.beside", "local.checkpoint.restart"] {
+        let scenario = FailScenario::setup();
+        let dir = folder();
+        let store = with_bucket(dir.path()).await;
+        fail::cfg(point, "1*return").expect("a failpoint");
+        put(&store, "before", b"1").await;
+        fill_the_log(&store).await;
+        assert!(is_unavailable(&try_put(&store, "after", b"2").await), "{point}");
+        scenario.teardown();
     }
-    assert!(refused);
-    scenario.teardown();
 }
 
 async fn a_lost_reply_says_nothing() {
