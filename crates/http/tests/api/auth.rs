@@ -67,5 +67,13 @@ async fn pages_of_allowed_origins_may_call_and_others_may_not() {
         let preflight = with_header(preflight, "access-control-request-method", "GET");
         let answer = service.send(without_token(preflight)).await;
         assert_eq!(answer.headers.contains_key("access-control-allow-origin"), allowed, "{origin}");
+        for path in ["/v1/rules", "/v1/jobs?limit=0", "/v1/jobs/none", "/v1/nothing"] {
+            let by_page = || with_header(request(Method::GET, path, Body::empty()), "origin", origin);
+            for request in [by_page(), without_token(by_page())] {
+                let answer = service.send(request).await;
+                let told = answer.headers.contains_key("access-control-allow-origin");
+                assert_eq!(told, allowed, "a page sees why it was refused: {path} {}", answer.status);
+            }
+        }
     }
 }

@@ -145,6 +145,15 @@ async fn parts_and_uploads_are_listed_in_pages() {
     }
     let all = door.bucket_request("GET", &[("uploads", "")]).send().await.expect_status(200);
     assert_eq!(all.elements("Key"), ["a", "b/1", "b/2", "c"]);
+    let id = begin(&door, "d e+", &[]).await;
+    let encoded =
+        door.bucket_request("GET", &[("uploads", ""), ("encoding-type", "url"), ("prefix", "d ")]).send().await;
+    let encoded = encoded.expect_status(200);
+    assert_eq!(
+        (encoded.elements("Key"), encoded.elements("UploadId")),
+        (vec!["d%20e%2B".to_owned()], vec![id.clone()])
+    );
+    door.request("DELETE", "d e+").query(&[("uploadId", &id)]).send().await.expect_status(204);
     let folded = door.bucket_request("GET", &[("uploads", ""), ("delimiter", "/"), ("max-uploads", "2")]);
     let folded = folded.send().await.expect_status(200);
     assert_eq!((folded.elements("Key"), folded.text().contains("<Prefix>b/</Prefix>")), (vec!["a".to_owned()], true));

@@ -7,7 +7,7 @@ use filemill_core::etag::Etag;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::*;
 use filemill_core::time::Timestamp;
-use filemill_memory::{MemoryOptions, MemoryStore};
+use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -152,6 +152,36 @@ async fn an_unavailable_store_says_when_to_come_back() {
     let response = door.request("PUT", "k").body(b"x").send().await.expect_error(503, "SlowDown");
     assert!(response.header("retry-after").is_some());
     door.request("GET", "k").send().await.expect_error(404, "NoSuchKey");
+}
+
+#[tokio::test]
+async fn an_outage_is_never_an_empty_answer() {
+    let memory = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
+    let door = TestDoor::over(memory.clone(), |_| {}).await;
+    door.put("k", b"x").await;
+    memory.set_faults(FaultPlan { unavailable: 1.0, ..FaultPlan::none() });
+    let begin = door.request("POST", "k").query(&[("uploads", "")]);
+    let copy = door.request("PUT", "k2").header("x-amz-copy-source", "bkt/k");
+    let delete = b"<Delete><Object><Key>k</Key></Object></Delete>";
+    for request in [
+        door.request("GET", "k"),
+        door.request("PUT", "k").body(b"y"),
+        door.request("DELETE", "k"),
+        copy,
+        begin,
+        door.request("GET", "k").query(&[("tagging", "")]),
+        door.bucket_request("GET", &[("list-type", "2")]),
+        door.bucket_request("GET", &[]),
+        door.bucket_request("GET", &[("uploads", "")]),
+        door.bucket_request("POST", &[("delete", "")]).body(delete),
+        Request::new(door.address, "GET", "/"),
+    ] {
+        let response = request.send().await.expect_error(503, "ServiceUnavailable");
+        assert!(response.header("retry-after").is_some(), "{} {}", request.method, request.path);
+    }
+    door.request("HEAD", "k").send().await.expect_status(503);
+    memory.set_faults(FaultPlan::none());
+    assert_eq!(door.get("k").await, "x");
 }
 
 /// Reads fail behind `good` bytes, as a store's reader does when a block's checksum is wrong.
