@@ -22,6 +22,7 @@ pub mod s3;
 pub mod service;
 pub mod stage;
 pub mod tools;
+pub mod trace;
 
 pub use commands::Ran;
 pub use http::Reply;
