@@ -22,7 +22,7 @@ impl Feed {
         let feed = Feed { heard: Arc::default() };
         let (api, token, ear) = (api.to_owned(), token.to_owned(), feed.clone());
         std::thread::spawn(move || {
-            let Ok(frames) = Frames::after(&api, &token, 0) else { return };
+            let Ok(frames) = Frames::after(&api, &token, 0, LISTENING_MAX) else { return };
             frames.for_each(|frame| ear.hear(frame.data));
         });
         feed
@@ -71,11 +71,11 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Resumes behind this number, as a browser does that comes back.
-    pub fn after(api: &str, token: &str, last_id: u64) -> Result<Frames, ureq::Error> {
+    /// Resumes behind this number, as a browser does that comes back. Ends after this time, if not before.
+    pub fn after(api: &str, token: &str, last_id: u64, patience: Duration) -> Result<Frames, ureq::Error> {
         let request = ureq::get(format!("{api}/v1/events")).header("authorization", format!("Bearer {token}"));
         let request = request.header("last-event-id", last_id.to_string());
-        let response = request.config().timeout_global(Some(LISTENING_MAX)).build().call()?;
+        let response = request.config().timeout_global(Some(patience)).build().call()?;
         Ok(Frames { lines: BufReader::new(response.into_body().into_reader()).lines() })
     }
 }
