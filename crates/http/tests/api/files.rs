@@ -1,7 +1,9 @@
 //! Files: listed, looked at, downloaded, deleted.
 
 use crate::service::{bucket, key, service};
+use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn listed(service: &crate::service::Service, query: &str) -> Vec<String> {
     let list = service.get(&format!("/v1/files?{query}")).await.ok();
@@ -46,6 +48,8 @@ async fn a_file_is_downloaded_by_a_signed_link_and_deleted_with_its_bytes() {
     assert_eq!(redirect.status, 303);
     let link = service.get(&format!("{path}/download?redirect=false")).await.ok();
     assert_eq!(redirect.header("location"), link["url"].as_str().expect("url"));
+    let ends = link["expires_at"].as_str().and_then(Timestamp::parse).expect("a time");
+    assert_eq!(ends.since(service.engine.now()), Duration::from_secs(60 * 60));
 
     let deleted = service.delete(&path).await;
     assert_eq!((deleted.status.as_u16(), deleted.body.len()), (204, 0));

@@ -1,7 +1,9 @@
 //! Promises to upload.
 
 use crate::service::service;
+use filemill_core::time::Timestamp;
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_upload_answers_its_links_and_can_be_looked_at() {
@@ -20,7 +22,8 @@ async fn an_upload_answers_its_links_and_can_be_looked_at() {
     let again = service.post("/v1/uploads", json!({"filename": "a b.txt"})).await.ok();
     assert!(folder.len() >= 20 && !again["key"].as_str().expect("key").starts_with(folder), "unguessable: {folder}");
     assert!(links["url"].as_str().expect("url").starts_with("http"));
-    assert!(links["expires_at"].as_str().expect("time").ends_with('Z'));
+    let ends = links["expires_at"].as_str().and_then(Timestamp::parse).expect("a time");
+    assert_eq!(ends.since(service.engine.now()), Duration::from_secs(15 * 60));
     assert!(links.get("part_urls").is_none());
 
     let upload = service.get(answer.header("location")).await.ok();

@@ -193,6 +193,27 @@ async fn an_unsigned_amz_header_is_refused() {
 }
 
 #[tokio::test]
+async fn a_signed_header_cannot_be_doubled() {
+    let door = TestDoor::open().await;
+    for (name, signed, added) in [
+        ("x-amz-meta-a", "blue", "red"),
+        ("content-type", "text/plain", "text/html"),
+        ("if-none-match", "*", "\"x\""),
+        ("x-amz-tagging", "a=1", "a=2"),
+    ] {
+        let request = door.request("PUT", "k").header(name, signed).body(b"x");
+        let by_link = request.presign("60").with_header(name, added).send(b"x").await;
+        let by_header = request.unsigned_header(name, added).send().await;
+        for response in [by_link, by_header] {
+            assert!(matches!(response.status, 400 | 403), "{name}: {} {}", response.status, response.text());
+        }
+    }
+    let by_host = door.request("PUT", "k").presign("60").with_header("host", "other").send(b"x").await;
+    assert!(matches!(by_host.status, 400 | 403), "{}", by_host.status);
+    assert!(!door.exists("k").await);
+}
+
+#[tokio::test]
 async fn a_doubled_parameter_is_refused() {
     let door = TestDoor::open().await;
     let listing = door.bucket_request("GET", &[("prefix", "a"), ("prefix", "b")]);
