@@ -3,6 +3,7 @@
 mod support;
 
 use filemill_core::ports::*;
+use rusqlite::Connection;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -172,8 +173,14 @@ async fn a_lazy_overwrite_keeps_the_old_file_until_a_sync_has_covered_it() {
     store.put(put_of("a"), staged, Durability::Lazy).await.expect("a lazy put");
     store.settled().await;
     assert_eq!(blob_files(dir.path()).len(), 2, "a power loss may bring the old row back");
+    let state = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+    let syncs = || state.query_row("SELECT syncs FROM store", [], |row| row.get::<_, u32>(0)).expect("a count");
+    assert_eq!(syncs(), 0);
     store.sweep().await.expect("a sweep");
     assert_eq!(blob_files(dir.path()).len(), 1);
+    assert_eq!(syncs(), 1, "a commit without a change would have synced nothing");
+    store.sweep().await.expect("a sweep");
+    assert_eq!(syncs(), 1, "nothing was owed any more");
     assert_eq!(get(&store, "a").await, bytes(100_000, 2));
 }
 
