@@ -90,6 +90,7 @@ impl Gate {
             return Ok(post_form::post_object(&self.door, &head, body).await?);
         }
         let claim = precheck::claim(&self.door, &head, &query)?;
+        precheck::drop_odd_range(&mut head.headers, &claim);
         precheck::unfold_query_headers(&query, &mut head.headers)?;
         precheck::check_offered(&head, &query)?;
         head.extensions.insert(visit.operation.clone());

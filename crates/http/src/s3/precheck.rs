@@ -13,6 +13,7 @@ use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use s3s::dto::Range;
 use s3s::{S3Error, S3Result, s3_error};
 use std::time::Duration;
 
@@ -28,6 +29,12 @@ pub struct Claim {
     pub signature: String,
     signed_headers: Vec<String>,
     presigned: bool,
+}
+
+impl Claim {
+    fn signs(&self, header: &str) -> bool {
+        self.signed_headers.iter().any(|signed| signed == header)
+    }
 }
 
 pub fn check_url(head: &Parts) -> S3Result<()> {
@@ -197,14 +204,13 @@ fn check_expiry(door: &Door, query: &Query, claim: &Claim) -> Result<(), Refusal
 ///
 /// `x-amz-content-sha256` alone may be unsigned: it can only make the check of the body stricter.
 fn check_signed_headers(headers: &HeaderMap, claim: &Claim) -> Result<(), Refusal> {
-    let is_signed = |name: &str| claim.signed_headers.iter().any(|signed| signed == name);
-    if !is_signed("host") {
+    if !claim.signs("host") {
         return Err(s3_error!(AccessDenied, "The host header must be signed.").into());
     }
     let unsigned = headers
         .keys()
         .map(HeaderName::as_str)
-        .find(|name| name.starts_with("x-amz-") && *name != "x-amz-content-sha256" && !is_signed(name));
+        .find(|name| name.starts_with("x-amz-") && *name != "x-amz-content-sha256" && !claim.signs(name));
     if let Some(name) = unsigned {
         let error = s3_error!(AccessDenied, "There were headers present in the request which were not signed");
         return Err(Refusal::from(error).with("HeadersNotSigned", name));
@@ -213,6 +219,17 @@ fn check_signed_headers(headers: &HeaderMap, claim: &Claim) -> Result<(), Refusa
         return Err(s3_error!(InvalidToken, "Temporary credentials are not offered here.").into());
     }
     Ok(())
+}
+
+/// A range that cannot be read, or more than one, is no range (RFC 9110 section 14.2); `s3s` would refuse the request. A
+/// signed one stays, because the signature covers it.
+pub fn drop_odd_range(headers: &mut HeaderMap, claim: &Claim) {
+    let mut ranges = headers.get_all(header::RANGE).iter();
+    let is_one_range = |value: &HeaderValue| value.to_str().is_ok_and(|text| Range::parse(text).is_ok());
+    let is_odd = ranges.next().is_some_and(|first| !is_one_range(first)) || ranges.next().is_some();
+    if is_odd && !claim.signs(header::RANGE.as_str()) {
+        headers.remove(header::RANGE);
+    }
 }
 
 /// Some SDKs put `x-amz-*` headers into the query of a link. They are signed there and mean the same.

@@ -34,6 +34,22 @@ async fn half_a_head_is_cut() {
 }
 
 #[tokio::test]
+async fn a_head_that_drips_is_cut() {
+    let door = TestDoor::impatient(short()).await;
+    let (mut reader, mut writer) = door.connect().await.into_split();
+    let dripping = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        while writer.write_all(b"x").await.is_ok() {
+            tick.tick().await;
+        }
+    });
+    let mut answer = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(20), reader.read_to_end(&mut answer));
+    let _reset_is_an_end_too = reading.await.expect("the door cuts the connection");
+    dripping.abort();
+}
+
+#[tokio::test]
 async fn a_body_that_stops_is_cut_and_stores_nothing() {
     let door = TestDoor::impatient(short()).await;
     door.put("k", b"old").await;

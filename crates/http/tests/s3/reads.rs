@@ -45,6 +45,24 @@ async fn ranges_are_exact() {
     }
 }
 
+/// Browsers send such ranges along with links.
+#[tokio::test]
+async fn a_range_that_cannot_be_served_is_passed_over() {
+    let door = TestDoor::open().await;
+    door.put("k", b"0123456789").await;
+    for range in ["bytes=0-1,3-4", "bytes=abc", "items=0-1", "bytes=5-2", "\u{e9}"] {
+        let by_link = door.request("GET", "k").presign("60").with_header("range", range).send(b"").await;
+        let by_header = door.request("GET", "k").unsigned_header("range", range).send().await;
+        for response in [by_link, by_header] {
+            assert_eq!(response.expect_status(200).body, "0123456789", "{range}");
+        }
+    }
+    let twice = door.request("GET", "k").unsigned_header("range", "bytes=0-1").unsigned_header("range", "bytes=2-3");
+    assert_eq!(twice.send().await.expect_status(200).body, "0123456789");
+    let single = door.request("GET", "k").presign("60").with_header("range", "bytes=2-3").send(b"").await;
+    assert_eq!(single.expect_status(206).body, "23");
+}
+
 #[tokio::test]
 async fn an_object_that_is_xml_keeps_its_bytes() {
     let door = TestDoor::open().await;
