@@ -105,7 +105,10 @@ impl BlobFolder {
         let shard = blob.shard();
         let lasting = &self.lasting_shards[shard as usize];
         if !lasting.load(Ordering::Acquire) {
-            durable::make_folder(&self.shard_path(shard))?;
+            let path = self.shard_path(shard);
+            durable::add_folder(&path)?;
+            let synced = durable::sync_folder(&durable::open_folder_of(&path)?);
+            synced.inspect_err(|e| self.health.fail(format!("syncing the blob folder: {e}")))?;
             lasting.store(true, Ordering::Release);
         }
         Ok(())

@@ -13,9 +13,7 @@ use std::path::Path;
 /// Makes a folder, and those above it that are missing, and makes each last. A folder that is there may have been made
 /// just before a crash, or is being made by somebody else right now: its name is synced all the same.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    failpoint!("local.folder.make");
-    match fs::create_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+    match add_folder(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).ok_or(e)?;
             make_folder(parent)?;
@@ -23,8 +21,33 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
         }
         other => other?,
     }
+    sync_folder(&open_folder_of(path)?)
+}
+
+/// A folder in one that is there; not synced. One of that name is as good.
+pub(crate) fn add_folder(path: &Path) -> io::Result<()> {
+    failpoint!("local.folder.make");
+    match fs::create_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+/// Where the path has its name, to be synced. Opening comes before and apart: it may fail for want of a descriptor, and
+/// only a sync that failed leaves anything unknown.
+pub(crate) fn open_folder_of(path: &Path) -> io::Result<File> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent),
+        Some(_) => File::open("."),
+        // a root has no name that could be lost
+        None => File::open(path),
+    }
+}
+
+/// The folder's names are on disk when this returns.
+pub(crate) fn sync_folder(folder: &File) -> io::Result<()> {
     failpoint!("local.folder.sync");
-    sync_parent(path)
+    folder.sync_all()
 }
 
 /// A new file, for writing and reading. One of that name there is an error.
@@ -45,11 +68,11 @@ fn owners_alone() -> OpenOptions {
     options
 }
 
-/// The file's bytes and its name are on disk when this returns.
-pub(crate) fn sync_new_file(file: &File, path: &Path) -> io::Result<()> {
+/// The file's bytes and its name in this folder are on disk when this returns.
+pub(crate) fn sync_new_file(file: &File, folder: &File) -> io::Result<()> {
     sync_data(file)?;
     failpoint!("local.stage.dirsync");
-    sync_parent(path)
+    folder.sync_all()
 }
 
 fn sync_data(file: &File) -> io::Result<()> {
@@ -61,19 +84,6 @@ fn sync_data(file: &File) -> io::Result<()> {
 pub(crate) fn sync_early(file: &File) -> io::Result<()> {
     failpoint!("local.stage.flush");
     file.sync_data()
-}
-
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        // a root has no name that could be lost
-        None => Ok(()),
-        Some(_) => sync_folder(Path::new(".")),
-    }
 }
 
 /// Not synced: a file that comes back after a crash has no row and is removed when the store opens.

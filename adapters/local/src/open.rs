@@ -125,7 +125,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 /// Of the state file and its log.
 fn sync_names(dir: &Path) -> io::Result<()> {
     failpoint!("local.open.sync");
-    durable::sync_folder(dir)
+    durable::sync_folder(&File::open(dir)?)
 }
 
 /// Before the first blob of this start gets its id.

@@ -174,7 +174,8 @@ impl OpenFile {
     fn finish(mut self) -> Result<StagedFile, StoreFailure> {
         let (blocks, crc, size) = self.checksums.finish();
         self.out.write_all(&blocks).and_then(|()| self.out.flush())?;
-        let synced = durable::sync_new_file(&self.file.file, &self.path).and_then(|()| self.file.outcome());
+        let folder = durable::open_folder_of(&self.path)?;
+        let synced = durable::sync_new_file(&self.file.file, &folder).and_then(|()| self.file.outcome());
         synced.map_err(|e| {
             self.guard.blobs.health.fail(format!("syncing a blob file: {e}"));
             StoreFailure::unavailable(e)

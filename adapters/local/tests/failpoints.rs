@@ -262,7 +262,7 @@ async fn a_failed_commit_stops_all_answers() {
 }
 
 async fn a_failed_sync_of_a_file_stops_all_answers() {
-    for point in ["local.stage.datasync", "local.stage.dirsync"] {
+    for point in ["local.folder.sync", "local.stage.datasync", "local.stage.dirsync"] {
         let scenario = FailScenario::setup();
         let dir = folder();
         let store = with_bucket(dir.path()).await;
