@@ -196,8 +196,8 @@ The service stays up until Ctrl-C. In another terminal:
   curl -H "authorization: Bearer $(secret admin_token)" {api}/v1/jobs
 
   export AWS_ACCESS_KEY_ID=$(secret s3_access_key_id) AWS_SECRET_ACCESS_KEY=$(secret s3_secret_access_key)
-  aws --region local --endpoint-url {s3} s3 cp README.md s3://uploads/
-  aws --region local --endpoint-url {s3} s3 ls --recursive s3://results/
+  aws --endpoint-url {s3} s3 cp README.md s3://uploads/
+  aws --endpoint-url {s3} s3 ls --recursive s3://results/
 "#
     ))
 }
