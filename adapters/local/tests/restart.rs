@@ -102,6 +102,22 @@ async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
     assert_eq!(open(dir.path()).recovered().files_removed, 0, "a second recovery finds nothing left to do");
 }
 
+#[test]
+fn leases_end_with_the_process_that_held_them() {
+    let dir = folder();
+    drop(open(dir.path()));
+    let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+    let in_a_thousand_years = 33_000_000_000_000_i64;
+    let leased = "INSERT INTO tasks (job, run, kind, chunk, queue, rank, ready_at, attempts, token, worker)
+        VALUES ('j', 1, 'plan', 0, 'default', 0, ?1, 1, 7, 'a worker')";
+    db.execute(leased, [in_a_thousand_years]).expect("a leased task");
+    assert_eq!(open(dir.path()).recovered().leases_cleared, 1);
+    let ready = "SELECT count(*) FROM tasks WHERE worker IS NULL AND ready_at < ?1 AND attempts = 1 AND token = 7";
+    let ready: u32 = db.query_row(ready, [in_a_thousand_years], |row| row.get(0)).expect("a count");
+    assert_eq!(ready, 1, "at once, and the attempt counts");
+    assert_eq!(open(dir.path()).recovered(), Recovered::default());
+}
+
 #[tokio::test]
 async fn an_open_store_that_is_copied_comes_back_with_everything_that_was_answered() {
     let dir = folder();
