@@ -72,6 +72,8 @@ enum Job {
     Idle,
 }
 
+type Measure = fn(&Plan<'_>) -> Result<Vec<report::Row>>;
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
     if let Some(Command::Peer(args)) = cli.command {
@@ -80,7 +82,7 @@ fn main() -> Result<()> {
     let workplace = Workplace::new(cli.dir.as_deref(), cli.filemill.as_deref())?;
     let plan = Plan { workplace: &workplace, rounds: cli.rounds, large_bytes: cli.large_mib << 20 };
     let mut rows = Vec::new();
-    let measures: [(Job, fn(&Plan<'_>) -> Result<Vec<report::Row>>); 6] = [
+    let measures: [(Job, Measure); 6] = [
         (Job::Idle, jobs::idle::measure),
         (Job::Latency, jobs::latency::measure),
         (Job::PutSmall, jobs::put_small::measure),

@@ -13,7 +13,7 @@ use crate::migrations::migrate;
 use crate::pins::Pins;
 use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
-use crate::readers::Readers;
+use crate::readers::{Readers, keep_plans};
 use crate::recovery::{self, Recovered};
 use crate::stage::Stages;
 use crate::store::{LocalStore, Threads};
@@ -145,6 +145,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.busy_timeout(BUSY_WAIT)?;
+    keep_plans(&db)?;
     db.set_prepared_statement_cache_capacity(128);
     Ok(db)
 }

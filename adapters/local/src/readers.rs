@@ -7,6 +7,7 @@
 //! first statement began.
 
 use crate::failure::{Halt, Step, StoreFailure};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,9 +73,16 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        keep_plans(&db)?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(db)
     }
+}
+
+/// SQLite would look at the value of a `LIMIT ?` when it plans, and plan anew whenever that is bound again: as dear as
+/// the look-up itself. Our plans hang on no value.
+pub(crate) fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn in_one_snapshot<T, E>(db: &Connection, query: impl FnOnce(&Connection) -> Step<T, E>) -> Step<T, E> {
