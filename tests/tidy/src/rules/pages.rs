@@ -3,6 +3,7 @@
 //! What a page says about them is for people to keep true; that nothing is missing is checked here.
 
 use crate::Tree;
+use crate::text::{is_test_path, product_lines};
 
 /// Where names are declared, how a line declares one, and the page that must show it.
 struct Reference {
@@ -40,7 +41,20 @@ const REFERENCES: &[Reference] = &[
 ];
 
 pub fn complaints(tree: &Tree) -> Vec<String> {
-    REFERENCES.iter().flat_map(|reference| missing(tree, reference)).collect()
+    let failures = unexplained_failures(tree);
+    REFERENCES.iter().flat_map(|reference| missing(tree, reference)).chain(failures).collect()
+}
+
+const FAILURES_PAGE: &str = "docs/api.md";
+
+/// Codes of failures are given wherever something fails; clients read them.
+fn unexplained_failures(tree: &Tree) -> Vec<String> {
+    let page = tree.text(FAILURES_PAGE).unwrap_or_default();
+    let product = tree.ending(".rs").filter(|(path, _)| path.starts_with("crates/") && !is_test_path(path));
+    let codes = product
+        .flat_map(|(path, text)| product_lines(text).filter_map(move |(_, line)| Some((path, failure_code(line)?))));
+    let absent = codes.filter(|(_, code)| !page.contains(&format!("`{code}`")));
+    absent.map(|(path, code)| format!("{FAILURES_PAGE}: does not explain the failure `{code}` ({path})")).collect()
 }
 
 fn missing(tree: &Tree, reference: &Reference) -> Vec<String> {
@@ -71,6 +85,12 @@ fn described_metric(line: &str) -> Option<&str> {
     line.trim().strip_prefix("describe_")?.split('"').nth(1)
 }
 
+/// `io` of `TaskError::transient("io", ...)` and of `Failure { code: "io".into(), ... }`.
+fn failure_code(line: &str) -> Option<&str> {
+    let marks = ["TaskError::permanent(\"", "TaskError::transient(\"", "Failure { code: \""];
+    marks.iter().find_map(|mark| line.split_once(mark)?.1.split('"').next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +119,16 @@ mod tests {
             let tree = Tree::of(&[(reference.source, declared(reference.source)), (reference.page, page)]);
             assert_eq!(missing(&tree, reference), [""; 0]);
         }
+    }
+
+    #[test]
+    fn a_failure_that_no_page_explains_is_named() {
+        let source = "fn a() {\n    TaskError::transient(\"tired\", message)\n}\n#[cfg(test)]\nmod tests {\n    Failure { code: \"x\" }\n}\n";
+        let found = unexplained_failures(&Tree::of(&[("crates/a/src/lib.rs", source), (FAILURES_PAGE, "`other`")]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("`tired`"), "{found:?}");
+        let page = (FAILURES_PAGE, "it was `tired`");
+        assert_eq!(unexplained_failures(&Tree::of(&[("crates/a/src/lib.rs", source), page])), [""; 0]);
     }
 
     #[test]
