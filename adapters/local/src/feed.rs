@@ -25,6 +25,16 @@ pub(crate) fn last(sql: &Connection) -> rusqlite::Result<u64> {
     Ok(seq.map_or(0, from_sql))
 }
 
+/// Numbers that the start before may have told before a power loss took their events; one start has at most this many
+/// that are not on disk.
+const UNSYNCED_MAX: u32 = 10_000;
+
+/// At a start: passes over numbers that were told and lost, so that whoever resumes behind one misses nothing.
+pub(crate) fn leave_room(sql: &Connection) -> rusqlite::Result<()> {
+    let skip = "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'events'";
+    sql.execute(skip, [UNSYNCED_MAX]).map(drop)
+}
+
 /// Removes up to `limit` of the oldest events, keeping the newest `kept`.
 pub(crate) fn clean(tx: &Tx<'_>, kept: u64, limit: u32) -> rusqlite::Result<u64> {
     let end = to_sql(last(tx.sql)?.saturating_sub(kept));

@@ -7,6 +7,7 @@ use crate::durable;
 use crate::effects::Bells;
 use crate::failpoints::failpoint;
 use crate::failure::Health;
+use crate::feed;
 use crate::flusher::Flusher;
 use crate::housekeeper::{Housekeeper, chores};
 use crate::migrations::migrate;
@@ -66,7 +67,7 @@ impl LocalStore {
         let folder = config.dir.join("blobs");
         let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
         let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
-        blobs.number_from_start(count_start(&db)?);
+        blobs.number_from_start(count_start(&mut db)?);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
@@ -128,10 +129,14 @@ fn sync_names(dir: &Path) -> io::Result<()> {
     durable::sync_folder(&File::open(dir)?)
 }
 
-/// Before the first blob of this start gets its id.
-fn count_start(db: &Connection) -> rusqlite::Result<i64> {
+/// Before the first blob of this start gets its id, and its first event a number.
+fn count_start(db: &mut Connection) -> rusqlite::Result<i64> {
     failpoint!("local.open.count", sqlite);
-    db.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))
+    let start = db.transaction()?;
+    let starts = start.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
+    feed::leave_room(&start)?;
+    start.commit()?;
+    Ok(starts)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -2,8 +2,10 @@
 
 mod support;
 
+use filemill_core::event::{EventKind, NewEvent};
 use filemill_core::ports::*;
-use filemill_local::{OpenError, Recovered};
+use filemill_core::time::Timestamp;
+use filemill_local::{LocalStore, OpenError, Recovered};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -100,6 +102,38 @@ async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     drop((reader, store));
     assert_eq!(open(dir.path()).recovered().files_removed, 0, "a second recovery finds nothing left to do");
+}
+
+/// S6, where a power loss took events that listeners had heard.
+#[tokio::test]
+async fn numbers_of_lost_events_are_not_given_again() {
+    let dir = folder();
+    let removed = || NewEvent {
+        kind: EventKind::FileRemoved,
+        at: Timestamp::from_millis(1),
+        job: None,
+        file: None,
+        upload: None,
+        data: serde_json::Value::Null,
+    };
+    let emit = async |store: &LocalStore| {
+        let set = ChangeSet::new().with(Change::Emit(removed()));
+        store.commit(set, Durability::Lazy).await.expect("a commit").last_event.expect("a number")
+    };
+    let store = open(dir.path());
+    let kept = emit(&store).await;
+    let mut told = kept;
+    for _ in 0..100 {
+        told = emit(&store).await;
+    }
+    drop(store);
+    let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+    let lose =
+        format!("DELETE FROM events WHERE seq > {kept}; UPDATE sqlite_sequence SET seq = {kept} WHERE name = 'events'");
+    db.execute_batch(&lose).expect("events lost");
+    let store = open(dir.path());
+    let next = emit(&store).await;
+    assert!(next > told, "{next} was told before");
 }
 
 #[test]

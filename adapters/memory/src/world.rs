@@ -169,6 +169,7 @@ impl World {
 
     /// The power went: the dice say how many of the unsynced steps had reached the disk. Answers how many had not.
     pub fn crash(&mut self) -> usize {
+        let told = self.tables.counters.get(&Counter::Event).copied();
         let lost = self.dice.below(self.undo.len() as u64 + 1) as usize;
         for step in self.undo.drain(self.undo.len() - lost..).rev() {
             for undo in step.into_iter().rev() {
@@ -176,6 +177,10 @@ impl World {
             }
         }
         self.undo.clear();
+        if let Some(told) = told {
+            // numbers are not given twice, though their events are lost (S6)
+            self.tables.counters.insert(Counter::Event, told);
+        }
         self.drained_at = None;
         lost
     }

@@ -99,6 +99,7 @@ macro_rules! state_store_suite {
             events_are_numbered_in_commit_order,
             events_are_read_from_any_number_in_pages,
             an_event_comes_back_as_it_was,
+            a_number_is_not_given_again_after_a_crash,
             a_follower_misses_nothing,
             overdue_uploads_are_the_pending_ones_whose_link_ended,
             stranded_jobs_are_the_open_ones_without_a_task,

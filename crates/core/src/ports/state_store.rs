@@ -7,7 +7,7 @@
 //!   once in a set; a store may refuse twice as `Invalid`, as DynamoDB does.
 //! * S4 a reply that was lost says nothing: the set may have been applied. Callers load again and decide again.
 //! * S5 a reader sees a committed set whole.
-//! * S6 events are numbered in commit order.
+//! * S6 events are numbered in commit order. A number is never given twice, even where a crash took its event.
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
 //!   A bucket, upload or part that is not there refuses the set with `Conflict`.
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.

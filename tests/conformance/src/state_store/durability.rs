@@ -18,7 +18,7 @@ pub async fn a_synced_set_survives_a_crash_with_all_before_it(backend: Backend) 
     let backend = backend.crash().await;
     assert_eq!(backend.state.job(&job.id).await.expect("job"), Some(next_rev(&job)));
     assert_eq!(backend.state.task(&plan_task(&job).id).await.expect("task"), Some(plan_task(&job)));
-    assert_eq!(Some(backend.state.last_event().await.expect("last event")), last);
+    assert!(Some(backend.state.last_event().await.expect("last event")) >= last);
     assert_eq!(backend.state.events_after(0, 10).await.expect("events").len(), 2);
 }
 

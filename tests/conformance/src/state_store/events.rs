@@ -69,6 +69,21 @@ pub async fn an_event_comes_back_as_it_was(backend: Backend) {
     }
 }
 
+/// S6: whoever resumes behind the number of a lost event must not miss the one that came instead.
+pub async fn a_number_is_not_given_again_after_a_crash(backend: Backend) {
+    commit(&backend, [Change::Emit(event(0))]).await.expect("commit");
+    let mut told = 0;
+    for n in 1..10 {
+        let lazy = set([Change::Emit(event(n))]);
+        let committed = backend.state.commit(lazy, Durability::Lazy).await.expect("commit");
+        told = committed.last_event.expect("a number");
+    }
+    let backend = backend.crash().await;
+    let seq = commit(&backend, [Change::Emit(event(10))]).await.expect("commit").last_event.expect("a number");
+    assert!(seq > told, "{seq} after {told}");
+    assert_eq!(numbers_after(&backend, told, 10).await, [(seq, 10)]);
+}
+
 /// S6: a reader that follows the numbers misses none, however many commit at once.
 pub async fn a_follower_misses_nothing(backend: Backend) {
     let backend = &backend;
