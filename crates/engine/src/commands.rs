@@ -115,8 +115,7 @@ impl Engine {
             let message = "options belong to a rule; name the rule too";
             return if needless { Ok(()) } else { Err(CommandError::invalid("options", message)) };
         };
-        let rule = self.inner.config.rules.get(id).filter(|r| r.enabled);
-        let rule = rule.ok_or_else(|| CommandError::not_found("rule", id))?;
+        let rule = self.inner.config.rules.get(id).ok_or_else(|| CommandError::not_found("rule", id))?;
         process_for(rule, &new.options, &self.inner.ports.processors)
             .map(drop)
             .map_err(|e| CommandError::invalid("options", e))

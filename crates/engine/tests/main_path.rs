@@ -186,6 +186,24 @@ async fn an_upload_is_a_promise_until_its_object_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
+    let mut rule = hello();
+    rule["enabled"] = false.into();
+    let service = started(vec![rule], true).await;
+    service.put("unasked", Bytes::from_static(b"x")).await;
+    let new = NewUpload {
+        filename: "asked".into(),
+        rule: Some(serde_json::from_value(json!("hello")).expect("a name")),
+        ..NewUpload::default()
+    };
+    let ticket = service.engine.create_upload(new).await.expect("an upload");
+    service.put(&ticket.upload.key, Bytes::from_static(b"x")).await;
+    assert_eq!(service.ended(&ticket.upload.key).await[0].status, JobStatus::Completed);
+    let all = service.engine.jobs(&JobQuery { limit: 10, ..JobQuery::default() }).await.expect("jobs");
+    assert_eq!(all.items.len(), 1, "the other object came first and started nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upload_that_nobody_keeps_expires() {
     let service = started(vec![hello()], true).await;
     let new = NewUpload { filename: "x".into(), ..NewUpload::default() };
