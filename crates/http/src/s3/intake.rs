@@ -15,6 +15,7 @@ use bytes::Bytes;
 use filemill_core::checksum::Checksums;
 use filemill_core::etag::Etag;
 use filemill_core::limits;
+use filemill_core::object::BucketName;
 use filemill_core::ports::{StageWriter, Staged, StagedBytes};
 use futures::StreamExt as _;
 use s3s::{S3Error, S3Result, s3_error};
@@ -33,8 +34,13 @@ pub struct Taken {
     pub checksums: Checksums,
 }
 
-pub async fn take(door: &Arc<Door>, upload: Upload) -> S3Result<Taken> {
+/// Refuses a length that the bucket does not take before the client is asked for its first byte.
+pub async fn take(door: &Arc<Door>, bucket: &BucketName, upload: Upload) -> S3Result<Taken> {
     let Upload { body, framing, length, expectations } = upload;
+    let max = door.object_bytes_max(bucket).min(limits::SINGLE_PUT_BYTES_MAX);
+    if length > max {
+        return Err(errors::entity_too_large(max));
+    }
     let (unchunker, chain) = match framing {
         Framing::Plain => (None, None),
         Framing::UnsignedChunks => (Some(Unchunker::new(false)), None),

@@ -122,7 +122,7 @@ pub async fn upload_part(
             }
         }
     }
-    let taken = intake::take(door, upload).await?;
+    let taken = intake::take(door, &reference.bucket, upload).await?;
     let part = door.store.put_part(&reference, number, taken.staged, Some(taken.etag), taken.checksums).await;
     let part = part.map_err(errors::of_store)?;
     let sums = Sums::of(&part.checksums);

@@ -104,15 +104,15 @@ impl Form {
     async fn read_file(mut self, boundary: &Boundary, start: usize, size_max: u64) -> S3Result<Bytes> {
         let mut searched = start;
         loop {
-            if let Some(length) = boundary.find_end(&self.buffer[searched..]) {
-                self.buffer.truncate(searched + length);
-                return Ok(Bytes::from(self.buffer).slice(start..));
-            }
+            let end = boundary.find_end(&self.buffer[searched..]).map(|length| searched + length);
             // a boundary may begin in what has come so far
-            searched = self.buffer.len().saturating_sub(256).max(start);
-            let size = (searched - start) as u64;
-            if size > size_max {
+            searched = end.unwrap_or(self.buffer.len().saturating_sub(256).max(start));
+            if (searched - start) as u64 > size_max {
                 return Err(errors::entity_too_large(size_max));
+            }
+            if end.is_some() {
+                self.buffer.truncate(searched);
+                return Ok(Bytes::from(self.buffer).slice(start..));
             }
             if self.buffer.len() as u64 > limits::POST_FORM_BYTES_MAX {
                 return Err(errors::entity_too_large(limits::POST_FORM_BYTES_MAX));

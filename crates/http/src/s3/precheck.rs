@@ -1,10 +1,10 @@
 //! What is checked before `s3s` sees a request, because it does not check it or not as S3 does.
 //!
-//! SigV4 only, our region or the usual one, sane dates, no unsigned `x-amz-*` header, no doubled parameter, sizes known and allowed.
+//! SigV4 only, our region or the usual one, sane dates, no unsigned `x-amz-*` header, no doubled parameter, sizes known.
 //! The signature itself is verified by `s3s` on the same head; nothing here trusts a value before that.
 
 use super::Door;
-use super::errors::{self, Refusal};
+use super::errors::Refusal;
 use super::expectations::Expectations;
 use super::query::Query;
 use super::signature::{ALGORITHM, ChunkChain, Credential, parse_amz_date};
@@ -279,15 +279,11 @@ pub fn is_upload(head: &Parts, query: &Query) -> bool {
     head.method == Method::PUT && names_key && !is_setting && !head.headers.contains_key("x-amz-copy-source")
 }
 
-/// The framing, length and expected digests of an upload, whose length is allowed.
+/// The framing, length and expected digests of an upload. Whether its bucket takes that length is known once `s3s` has
+/// read the bucket's name out of the path.
 pub fn describe_upload(door: &Door, head: &Parts, claim: &Claim) -> S3Result<(Framing, u64, Expectations)> {
     let content = ContentSha256::of(&head.headers)?;
     let length = declared_length(&head.headers, content)?;
-    let bucket = head.uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
-    let max = door.object_bytes_max(bucket).min(limits::SINGLE_PUT_BYTES_MAX);
-    if length > max {
-        return Err(errors::entity_too_large(max));
-    }
     let expectations = Expectations::of(&head.headers, content)?;
     let framing = match content {
         ContentSha256::Unsigned | ContentSha256::Is(_) => Framing::Plain,

@@ -39,7 +39,7 @@ pub async fn put_object(door: &Arc<Door>, mut req: S3Request<PutObjectInput>) ->
         tagging: input.tagging,
     }
     .into_attributes()?;
-    let taken = intake::take(door, upload).await?;
+    let taken = intake::take(door, &bucket, upload).await?;
     let put =
         PutObject { bucket, key, attributes, checksums: taken.checksums.clone(), etag: Some(taken.etag), condition };
     let info = door.store.put(put, taken.staged, Durability::Synced).await.map_err(errors::of_store)?;

@@ -3,8 +3,10 @@
 use super::support::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use filemill_core::object::BucketName;
 use filemill_core::ports::Clock as _;
 use filemill_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const BOUNDARY: &str = "----TheBoundary";
@@ -189,6 +191,15 @@ async fn the_answer_is_the_one_that_was_asked_for() {
     let target = format!("https://app.example/done?x=1&bucket=bkt&key=a+b&etag=%22{etag}%22");
     assert_eq!(redirect.header("location"), Some(target.as_str()));
     form("200", "javascript:alert(1)").send(&door).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_buckets_limit_holds_for_forms() {
+    let small = BTreeMap::from([(BucketName::parse(BUCKET).expect("a name"), 1000)]);
+    let door = TestDoor::with(|config| config.bucket_limits = small).await;
+    let form = |size| Form::good("k", r#", ["eq", "$key", "k"]"#).content(&content(size));
+    form(1001).send(&door).await.expect_error(400, "EntityTooLarge");
+    form(1000).send(&door).await.expect_status(204);
 }
 
 #[tokio::test]

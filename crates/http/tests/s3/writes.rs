@@ -176,6 +176,19 @@ async fn a_body_too_large_is_refused_before_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_buckets_limit_holds_however_its_name_is_spelt() {
+    let small = BTreeMap::from([(BucketName::parse(BUCKET).expect("a name"), 1000)]);
+    let door = TestDoor::with(|config| config.bucket_limits = small).await;
+    let begun = door.request("POST", "k").query(&[("uploads", "")]).send().await.expect_status(200);
+    let id = begun.element("UploadId").expect("an id");
+    for query in [vec![], vec![("uploadId", id.as_str()), ("partNumber", "1")]] {
+        let link = door.request("PUT", "k").query(&query).presign("60").replace("/bkt/", "/%62kt/");
+        link.send(&content(1001)).await.expect_error(400, "EntityTooLarge");
+        link.send(&content(1000)).await.expect_status(200);
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_client_is_told_to_continue_only_when_its_head_is_right() {
     let door = TestDoor::open().await;
     let mut stream = door.request("PUT", "k").header("expect", "100-continue").send_head(Some(3)).await;
