@@ -74,7 +74,8 @@ pub(crate) fn check(
     match (condition, &current) {
         (Precondition::None, _) | (Precondition::IfAbsent, None) => Ok(current),
         (Precondition::IfMatch(etag), Some(stored)) if stored.info.etag == *etag => Ok(current),
-        (Precondition::IfMatch(_), None) => refuse(BlobError::NotFound(Missing::Object)),
+        (Precondition::IfSequencer(sequencer), Some(stored)) if stored.info.sequencer == *sequencer => Ok(current),
+        (Precondition::IfMatch(_) | Precondition::IfSequencer(_), None) => refuse(BlobError::NotFound(Missing::Object)),
         _ => refuse(BlobError::Conflict(BlobConflict::Precondition)),
     }
 }

@@ -56,15 +56,19 @@ impl World {
         key: &ObjectKey,
         condition: &Precondition,
     ) -> Result<(), BlobError> {
-        let holds = match (condition, self.need_object(bucket, key)) {
-            (_, Err(BlobError::NotFound(Missing::Object))) => !matches!(condition, Precondition::IfMatch(_)),
-            (_, Err(e)) => return Err(e),
-            (Precondition::None, Ok(_)) => return Ok(()),
-            (Precondition::IfAbsent, Ok(_)) => return Err(BlobError::Conflict(BlobConflict::Precondition)),
-            (Precondition::IfMatch(etag), Ok(object)) if object.info.etag == *etag => return Ok(()),
-            (Precondition::IfMatch(_), Ok(_)) => return Err(BlobError::Conflict(BlobConflict::Precondition)),
+        let there = match self.need_object(bucket, key) {
+            Ok(object) => Some(&object.info),
+            Err(BlobError::NotFound(Missing::Object)) => None,
+            Err(e) => return Err(e),
         };
-        if holds { Ok(()) } else { Err(BlobError::NotFound(Missing::Object)) }
+        let holds = match (condition, there) {
+            (Precondition::None, _) => true,
+            (Precondition::IfAbsent, there) => there.is_none(),
+            (_, None) => return Err(BlobError::NotFound(Missing::Object)),
+            (Precondition::IfMatch(etag), Some(there)) => there.etag == *etag,
+            (Precondition::IfSequencer(sequencer), Some(there)) => there.sequencer == *sequencer,
+        };
+        if holds { Ok(()) } else { Err(BlobError::Conflict(BlobConflict::Precondition)) }
     }
 
     pub fn next_sequencer(&mut self) -> Sequencer {

@@ -23,6 +23,9 @@ use serde_json::json;
 #[cfg(test)]
 mod tests;
 
+/// The failure of a job that was born without a place for its result: running it could only do harm.
+pub const NO_TARGET: &str = "output_key";
+
 /// What is known when deciding. `held` is the task under which the work was done, and its token.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
@@ -241,6 +244,9 @@ fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: impl Into<Option<Fai
 fn retried(job: &Job, now: Timestamp) -> Decision {
     if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Decision::Stale("only a failed or cancelled job can be retried");
+    }
+    if job.failure.as_ref().is_some_and(|f| f.code == NO_TARGET) {
+        return Decision::Stale("its result has no place; change the rule and upload the file again");
     }
     let mut job = next_rev(job);
     job.status = JobStatus::Queued;

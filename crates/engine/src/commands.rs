@@ -169,8 +169,16 @@ impl Engine {
         Ok(job)
     }
 
-    /// A failed or cancelled job runs again from the start.
+    /// A failed or cancelled job runs again from the start, while the version that it is for is still the file's newest.
     pub async fn retry_job(&self, id: &JobId) -> Result<Job, CommandError> {
+        let job = self.job(id).await?;
+        let file = self.inner.ports.state.file(&FileId::of(&job.input.bucket, &job.input.key)).await?;
+        let is_newest = file.is_some_and(|f| f.sequencer == job.sequencer && f.removed_at.is_none());
+        if job.status.is_terminal() && !is_newest {
+            let message =
+                format!("the file of job {id} was removed or replaced by a newer version, which has its own job");
+            return Err(CommandError::Conflict { code: "not_retryable", message });
+        }
         self.change_job(id, "not_retryable", || Happening::Retried).await
     }
 

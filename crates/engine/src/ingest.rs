@@ -104,6 +104,8 @@ async fn created(
     over: Option<Sequencer>,
 ) -> Result<ChangeSet, StateError> {
     let upload = engine.inner.ports.state.upload_for(&a.bucket, &a.key).await?;
+    // a slow line may end after its link did, but not by days
+    let upload = upload.filter(|u| a.at <= u.expires_at.plus(limits::MULTIPART_TTL));
     let now = engine.now();
     let file = file_of(a, id, upload.as_ref());
     let mut changes = ChangeSet::new();
@@ -215,7 +217,7 @@ fn birth(
     match impossible_target(&job, wanted.err().map(|e| e.to_string())) {
         None => lifecycle::create(job, now),
         Some(message) => {
-            let failure = Failure { code: "output_key".into(), message, detail: None };
+            let failure = Failure { code: lifecycle::NO_TARGET.into(), message, detail: None };
             lifecycle::create_failed(job, failure, now)
         }
     }

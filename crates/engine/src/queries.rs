@@ -66,15 +66,20 @@ impl Engine {
         self.inner.ports.state.upload(id).await?.ok_or_else(|| CommandError::not_found("upload", id))
     }
 
-    /// A link to the job's result. `Conflict` with code `no_result` unless the job is completed.
+    /// A link to the job's result. `Conflict` with code `no_result` unless the job is completed and its result is still
+    /// the one under its key.
     pub async fn result_link(&self, id: &JobId) -> Result<Link, CommandError> {
         let job = self.job(id).await?;
         match (&job.output, job.status) {
             (Some(output), JobStatus::Completed) => {
-                self.inner.ports.blobs.head(&output.bucket, &output.key).await.map_err(|e| match e {
+                let there = self.inner.ports.blobs.head(&output.bucket, &output.key).await.map_err(|e| match e {
                     filemill_core::ports::BlobError::NotFound(_) => CommandError::not_found("result", id),
                     e => e.into(),
                 })?;
+                if there.etag != output.etag {
+                    let message = format!("the result of job {id} was replaced by a later one under the same key");
+                    return Err(CommandError::Conflict { code: "no_result", message });
+                }
                 self.download_link_to(&output.bucket, &output.key)
             }
             (_, status) => Err(CommandError::Conflict {

@@ -297,6 +297,49 @@ async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
     let jobs = service.ended(&"k".repeat(600)).await;
     assert_eq!(jobs[0].status, JobStatus::Failed);
     assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "output_key");
+    let refused = service.engine.retry_job(&jobs[0].id).await.expect_err("it would only do harm");
+    assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_result_bucket_is_gone_fails_with_the_reason() {
+    for content in [Bytes::from_static(b"x"), Bytes::from(vec![b'x'; 3_000_000])] {
+        let service = started(vec![hello()], true).await;
+        service.store.delete_bucket(&bucket("results")).await.expect("an empty bucket");
+        service.put("k", content).await;
+        let jobs = service.ended("k").await;
+        assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "store_changed", "{:?}", jobs[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_job_neither_runs_again_nor_gives_a_newer_result_as_its_own() {
+    let service = started(vec![hello()], true).await;
+    service.put("k", Bytes::from_static(b"old")).await;
+    let old = service.ended("k").await.remove(0);
+    service.engine.result_link(&old.id).await.expect("its own result");
+    service.store.delete_bucket(&bucket("results")).await.expect_err("it holds a result");
+    service.put("k", Bytes::from_static(b"new")).await;
+    let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+    for _ in 0..2 {
+        while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
+    }
+    let refused = service.engine.result_link(&old.id).await.err().expect("another's result");
+    assert!(matches!(refused, CommandError::Conflict { code: "no_result", .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_version_that_was_replaced_is_not_retried() {
+    let service = started(vec![hello()], true).await;
+    service.store.delete_bucket(&bucket("results")).await.expect("an empty bucket");
+    service.put("k", Bytes::from_static(b"the same")).await;
+    let failed = service.ended("k").await.remove(0);
+    service.store.create_bucket(&bucket("results")).await.expect("again");
+    service.put("k", Bytes::from_static(b"the same")).await;
+    let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+    while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
+    let refused = service.engine.retry_job(&failed.id).await.expect_err("the newer version has its own job");
+    assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,6 +367,31 @@ async fn delete_source_removes_the_input_after_the_result() {
     while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
     assert!(service.store.head(&object.bucket, &object.key).await.is_err());
     assert_eq!(service.result("k"), &b"> x"[..]);
+}
+
+/// Of two rules on one object the faster one must not take the input away from the slower, or from one that failed.
+#[tokio::test(start_paused = true)]
+async fn delete_source_waits_for_all_jobs_of_the_object() {
+    let (mut deleting, mut other) = (hello(), hello());
+    deleting["delete_source"] = true.into();
+    other["id"] = "other".into();
+    other["output"]["key"] = "other/{key}".into();
+    let name = "k".repeat(1020);
+    for (name, is_kept) in [("k", false), (name.as_str(), true)] {
+        let service = started(vec![deleting.clone(), other.clone()], true).await;
+        let object = service.put(name, Bytes::from_static(b"x")).await;
+        let jobs = service.ended(name).await;
+        // the second name is too long for the other rule's key
+        assert_eq!(jobs.iter().any(|j| j.status == JobStatus::Failed), is_kept, "{jobs:?}");
+        let mut listener = service.engine.listen(Some(0)).await.expect("listener");
+        let removed = async {
+            while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
+        };
+        let is_removed = tokio::time::timeout(Duration::from_secs(600), removed).await.is_ok();
+        assert_eq!(is_removed, !is_kept);
+        assert_eq!(service.store.head(&object.bucket, &object.key).await.is_ok(), is_kept);
+        assert!(jobs.iter().filter(|j| j.status == JobStatus::Completed).count() == if is_kept { 1 } else { 2 });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ macro_rules! blob_store_suite {
             a_matching_put_needs_an_object,
             a_copy_keeps_its_condition,
             a_delete_on_condition_spares_another_version,
+            a_delete_of_a_version_spares_the_same_bytes_sent_again,
             what_was_synced_survives_a_crash,
             an_open_upload_goes_on_after_a_crash_or_is_not_there,
             a_link_names_its_method_and_its_end,

@@ -191,6 +191,9 @@ pub enum Precondition {
     IfAbsent,
     /// `If-Match: etag`; none there is `NotFound(Object)`.
     IfMatch(Etag),
+    /// This very version, however equal another's bytes are; none there is `NotFound(Object)`. A store that cannot tell
+    /// compares what it can, and says so.
+    IfSequencer(Sequencer),
 }
 
 pub struct OpenObject {

@@ -46,19 +46,20 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
                     _ if !completes => {}
                     Some(same) if attempt < limits::DECISIONS_MAX / 2 => publication = Some(same),
                     Some(_) => happening = Happening::TaskFailed(result_refused()),
-                    None => {
+                    None if has_place(engine, &job).await => {
                         ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
                         return release(engine, &lease).await;
                     }
+                    None => happening = Happening::TaskFailed(no_place()),
                 }
             }
             Err(Setback::Result(error)) => happening = Happening::TaskFailed(error),
             Err(Setback::Unavailable(e)) => {
                 tracing::warn!(task = %lease.task.id, error = %e, "a step's outcome cannot be stored yet");
+                ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
                 if completes {
                     return release(engine, &lease).await;
                 }
-                ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
             }
         }
     }
@@ -98,6 +99,15 @@ async fn commit(
 fn result_refused() -> TaskError {
     let message = "the result could not be put together: its parts changed after they were recorded";
     TaskError::transient("result_refused", message)
+}
+
+/// Is the bucket of the result there? An outage says nothing against it.
+async fn has_place(engine: &Engine, job: &Job) -> bool {
+    !matches!(engine.inner.ports.blobs.bucket(&job.target.bucket).await, Ok(None))
+}
+
+fn no_place() -> TaskError {
+    TaskError::transient("store_changed", "the bucket for the result is gone")
 }
 
 async fn is_recorded(engine: &Engine, happening: &Happening) -> bool {

@@ -1,32 +1,60 @@
-//! What becomes of a completed job's input.
+//! What becomes of an input once all of its jobs have completed.
 
 use crate::Engine;
-use filemill_core::ids::FileId;
-use filemill_core::job::Job;
-use filemill_core::ports::Precondition;
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits;
+use filemill_core::object::ObjectRef;
+use filemill_core::ports::{BlobError, JobQuery, Precondition, StateError};
 
-/// `delete_source = true`: the input goes once the result was read back whole (every read checks its checksum).
+/// `delete_source = true`: the input goes once every job of this version has completed and every result was read back
+/// whole (a read checks the checksum). Asked at each completion, so the last one finds the others done.
 pub(super) async fn retire_source(engine: &Engine, job: &Job) {
-    let Some(output) = job.output.as_ref().filter(|_| job.delete_source) else { return };
-    let id = FileId::of(&job.input.bucket, &job.input.key);
-    match engine.inner.ports.state.file(&id).await {
-        Ok(Some(file)) if file.sequencer == job.sequencer => {}
-        Ok(_) => return tracing::info!(job = %job.id, "source is kept: a newer one took its place"),
-        Err(e) => return tracing::warn!(job = %job.id, error = %e, "source is kept: its file cannot be looked up"),
+    let rules = engine.inner.config.rules.all();
+    if !job.delete_source && !rules.iter().any(|rule| rule.delete_source && rule.from == job.input.bucket) {
+        return;
     }
-    let blobs = engine.inner.ports.blobs.clone();
-    let open = match blobs.open(&output.bucket, &output.key, Some(&output.etag), None).await {
-        Ok(open) => open,
-        Err(e) => return tracing::warn!(job = %job.id, error = %e, "source is kept: the result cannot be opened"),
-    };
-    let read_back = move || std::io::copy(&mut open.body.into_reader(), &mut std::io::sink());
-    match engine.inner.ports.compute.run(read_back).await {
-        Ok(Ok(size)) if size == output.size => {
-            let condition = Precondition::IfMatch(job.input.etag.clone());
-            if let Err(e) = blobs.delete(&job.input.bucket, &job.input.key, condition).await {
-                tracing::warn!(job = %job.id, error = %e, "source was not deleted");
-            }
-        }
-        _ => tracing::warn!(job = %job.id, "source is kept: the result does not read back whole"),
+    if let Err(e) = try_retire(engine, job).await {
+        tracing::warn!(job = %job.id, error = %e, "source is kept");
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kept {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("the result {} does not read back whole", .0.key)]
+    Unreadable(ObjectRef),
+}
+
+async fn try_retire(engine: &Engine, job: &Job) -> Result<(), Kept> {
+    let (ports, input) = (&engine.inner.ports, &job.input);
+    let (bucket, key) = (Some(input.bucket.clone()), Some(input.key.to_string()));
+    let query = JobQuery { bucket, key, limit: limits::PAGE_MAX, ..JobQuery::default() };
+    let mut jobs = ports.state.jobs(&query).await?.items;
+    jobs.retain(|other| other.input.key == input.key && other.sequencer == job.sequencer);
+    let has_ended_well = |other: &Job| other.status == JobStatus::Completed;
+    if !jobs.iter().any(|other| other.delete_source) || !jobs.iter().all(has_ended_well) {
+        return Ok(());
+    }
+    for output in jobs.iter().filter_map(|other| other.output.as_ref()) {
+        read_back(engine, output).await?;
+    }
+    let condition = Precondition::IfSequencer(job.sequencer.clone());
+    match ports.blobs.delete(&input.bucket, &input.key, condition).await {
+        // a newer one took its place, or another completion was faster
+        Ok(_) | Err(BlobError::NotFound(_) | BlobError::Conflict(_)) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn read_back(engine: &Engine, output: &ObjectRef) -> Result<(), Kept> {
+    let ports = &engine.inner.ports;
+    let open = ports.blobs.open(&output.bucket, &output.key, Some(&output.etag), None).await?;
+    let reading = move || std::io::copy(&mut open.body.into_reader(), &mut std::io::sink());
+    match ports.compute.run(reading).await {
+        Ok(Ok(size)) if size == output.size => Ok(()),
+        _ => Err(Kept::Unreadable(output.clone())),
     }
 }

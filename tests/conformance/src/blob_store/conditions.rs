@@ -112,3 +112,17 @@ pub async fn a_delete_on_condition_spares_another_version(backend: Backend) {
     let gone = backend.blobs.delete(&bucket(), &key("a"), Precondition::IfMatch(info.etag)).await;
     assert!(matches!(gone, Err(BlobError::NotFound(Missing::Object))), "{gone:?}");
 }
+
+/// B5: the same bytes sent again are another version.
+pub async fn a_delete_of_a_version_spares_the_same_bytes_sent_again(backend: Backend) {
+    let backend = with_bucket(backend).await;
+    let older = put(&backend, "a", b"x").await;
+    let newer = put(&backend, "a", b"x").await;
+    let (bucket, key) = (bucket(), key("a"));
+    let delete = |sequencer| backend.blobs.delete(&bucket, &key, Precondition::IfSequencer(sequencer));
+    let refused = delete(older.sequencer.clone()).await;
+    assert!(matches!(refused, Err(BlobError::Conflict(BlobConflict::Precondition))), "{refused:?}");
+    delete(newer.sequencer).await.expect("delete").expect("it was there");
+    let gone = delete(older.sequencer).await;
+    assert!(matches!(gone, Err(BlobError::NotFound(Missing::Object))), "{gone:?}");
+}
