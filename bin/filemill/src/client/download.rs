@@ -4,8 +4,11 @@ use super::{Answer, Client, answer};
 use crate::exit::Ending;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 use ureq::http::StatusCode;
 
 /// Opens the link; the bytes and how many there must be. A body that ends early is an error when read.
@@ -67,28 +70,88 @@ fn copy(input: &mut impl Read, out: &mut dyn Write) -> Result<u64> {
     Ok(total)
 }
 
-/// A file that gets its name when it is complete; dropped before, it is gone.
-pub struct Draft<'a> {
-    file: tempfile::NamedTempFile,
-    path: &'a Path,
+/// A file that gets its name when it is complete; dropped before, it is gone. What is no file (a device, a pipe) keeps
+/// its name and is written as it comes.
+pub enum Draft {
+    Beside { file: NamedTempFile, path: PathBuf },
+    Into(File),
 }
 
-impl<'a> Draft<'a> {
-    pub fn beside(path: &'a Path) -> Result<Draft<'a>> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        // what a plain open would give, less the umask
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        builder.prefix(".filemill-").permissions(permissions);
-        let file = builder.tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
-        Ok(Draft { file, path })
+impl Draft {
+    pub fn beside(path: &Path) -> Result<Draft> {
+        let doing = || format!("cannot write {}", path.display());
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => {
+                // the file that a link leads to, so that the link stays
+                let path = path.canonicalize().with_context(doing)?;
+                let permissions = Permissions::from_mode(found.mode() & 0o777);
+                let file = temporary_beside(&path, &permissions)?;
+                file.as_file().set_permissions(permissions).with_context(doing)?;
+                Ok(Draft::Beside { file, path })
+            }
+            Ok(_) => File::options().write(true).open(path).map(Draft::Into).with_context(doing),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+                // what a plain open would give, less the umask
+                let file = temporary_beside(path, &Permissions::from_mode(0o666))?;
+                Ok(Draft::Beside { file, path: path.to_owned() })
+            }
+            Err(e) => Err(e).with_context(doing),
+        }
     }
 
     pub fn writer(&mut self) -> &mut dyn Write {
-        self.file.as_file_mut()
+        match self {
+            Draft::Beside { file, .. } => file.as_file_mut(),
+            Draft::Into(file) => file,
+        }
     }
 
     pub fn keep(self) -> io::Result<()> {
-        self.file.persist(self.path).map(drop).map_err(|e| e.error)
+        match self {
+            Draft::Beside { file, path } => file.persist(path).map(drop).map_err(|e| e.error),
+            Draft::Into(_) => Ok(()),
+        }
+    }
+}
+
+fn temporary_beside(path: &Path, permissions: &Permissions) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let file = builder.prefix(".filemill-").permissions(permissions.clone()).tempfile_in(folder);
+    file.with_context(|| format!("cannot write into {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn write(path: &Path, content: &str) {
+        let mut draft = Draft::beside(path).expect("a draft");
+        draft.writer().write_all(content.as_bytes()).expect("written");
+        draft.keep().expect("kept");
+    }
+
+    #[test]
+    fn a_device_stays_a_device() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("null");
+        symlink("/dev/null", &path).expect("a link");
+        write(&path, "gone");
+        assert_eq!(fs::read_link(&path).expect("still a link"), Path::new("/dev/null"));
+        assert_eq!(fs::read(&path).expect("read"), b"");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_its_links() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&path, "old").expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o622)).expect("its mode");
+        symlink("file", &link).expect("a link");
+        write(&link, "new");
+        assert_eq!(fs::read(&path).expect("read"), b"new");
+        assert_eq!(fs::read_link(&link).expect("still a link"), Path::new("file"));
+        assert_eq!(fs::metadata(&path).expect("metadata").mode() & 0o777, 0o622);
     }
 }
