@@ -2,6 +2,7 @@
 //!
 //! Errors travel as `anyhow::Error`; one that carries an [`Ending`] decides the exit code, any other is a failure (1).
 
+use crate::output::printable;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -70,8 +71,13 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("filemill: {error:#}");
+    eprintln!("filemill: {}", shown(&error));
     ExitCode::from(exit_of(&error) as u8)
+}
+
+/// Errors quote keys and answers, which may hold anything; an error of several lines keeps them.
+fn shown(error: &anyhow::Error) -> String {
+    format!("{error:#}").split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -101,5 +107,11 @@ mod tests {
         let error = Err::<(), _>(Ending::not_found("no such job")).context("while looking").expect_err("an error");
         assert_eq!(exit_of(&error), Exit::NotFound);
         assert_eq!(exit_of(&anyhow::anyhow!("anything")), Exit::Failed);
+    }
+
+    #[test]
+    fn an_error_cannot_command_the_terminal() {
+        let error = anyhow::anyhow!("no object a\x1b[2J\r\nb\u{9b}31m").context("looking");
+        assert_eq!(shown(&error), "looking: no object a\\u{1b}[2J\\r\nb\\u{9b}31m");
     }
 }
