@@ -106,8 +106,8 @@ impl Scenario {
     pub fn rules(&self) -> Vec<Rule> {
         let mut rules = vec![self.rule("first", self.from().as_str(), "results", "first/{key}", 1)];
         rules[0].delete_source = self.has_inbox;
-        if self.has_second_rule && !self.has_inbox {
-            rules.push(self.rule("second", "uploads", "results", "second/{key}", 1));
+        if self.has_second_rule {
+            rules.push(self.rule("second", self.from().as_str(), "results", "second/{key}", 1));
         }
         if self.has_chain {
             rules.push(self.rule("chain", "results", "chained", "{key}", 2));

@@ -2,7 +2,7 @@
 
 use super::Evidence;
 use filemill_core::job::JobStatus;
-use filemill_core::object::{ObjectKey, ObjectRef};
+use filemill_core::object::{ObjectKey, Sequencer};
 use filemill_core::upload::UploadStatus;
 
 pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
@@ -18,13 +18,14 @@ pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<
     uploads_tell_what_came(evidence, violations);
 }
 
-/// A source may go once its result is there; the same bytes sent again count as the same source.
+/// A source may go once all jobs of this version have completed.
 fn is_retired(evidence: &Evidence<'_>, key: &ObjectKey) -> bool {
     let from = evidence.scenario.from();
     let jobs = || evidence.snapshot.jobs.iter().filter(|j| j.input.key == *key && j.input.bucket == from);
-    let newest = jobs().max_by_key(|j| j.sequencer.clone());
-    let has_result = |input: &ObjectRef| jobs().any(|j| j.status == JobStatus::Completed && j.input.etag == input.etag);
-    evidence.scenario.has_inbox && newest.is_some_and(|j| has_result(&j.input))
+    let newest = jobs().map(|j| &j.sequencer).max();
+    let is_done =
+        |newest: &Sequencer| jobs().filter(|j| j.sequencer == *newest).all(|j| j.status == JobStatus::Completed);
+    evidence.scenario.has_inbox && newest.is_some_and(is_done)
 }
 
 /// For every object a file with its facts; for every file an object.
