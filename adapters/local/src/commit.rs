@@ -105,7 +105,7 @@ fn check_shape(set: &ChangeSet) -> Result<(), StateError> {
 fn item(change: &Change) -> Option<String> {
     Some(match change {
         Change::PutFile { file, .. } => format!("file {}", file.id),
-        Change::InsertUpload(upload) | Change::UpdateUpload(upload) => format!("upload {}", upload.id),
+        Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),
@@ -118,7 +118,7 @@ fn item(change: &Change) -> Option<String> {
 fn document(change: &Change) -> String {
     match change {
         Change::PutFile { file, .. } => to_json(file),
-        Change::InsertUpload(upload) | Change::UpdateUpload(upload) => to_json(upload),
+        Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => to_json(upload),
         Change::InsertJob(job) | Change::UpdateJob(job) => to_json(job),
         Change::InsertChunk(chunk) => to_json(chunk),
         Change::Emit(event) => to_json(&event.data),
@@ -152,7 +152,10 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
             (tasks::is_held(tx.sql, &task.id, *token, tx.now)?, "is not held with this token")
         }
         Change::InsertChunk(chunk) => (!chunk_exists(tx.sql, chunk)?, "is recorded"),
-        Change::UpdateUpload(_) | Change::Emit(_) | Change::Publish(_) => (true, ""),
+        Change::UpdateUpload { upload, was } => {
+            (upload_status(tx.sql, upload)?.as_deref() == Some(was.as_str()), "has another status")
+        }
+        Change::Emit(_) | Change::Publish(_) => (true, ""),
     };
     if holds { Ok(()) } else { refuse(StateError::Conflict(format!("{} {why}", item(change).unwrap_or_default()))) }
 }
@@ -161,7 +164,7 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
 fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<Option<u64>> {
     match change {
         Change::PutFile { file, .. } => put_file(tx.sql, file, document)?,
-        Change::InsertUpload(upload) | Change::UpdateUpload(upload) => put_upload(tx.sql, upload, document)?,
+        Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => put_upload(tx.sql, upload, document)?,
         Change::InsertJob(job) => insert_job(tx.sql, job, document)?,
         Change::UpdateJob(job) => update_job(tx.sql, job, document)?,
         Change::InsertTask(task) => {
@@ -242,6 +245,11 @@ fn file_sequencer(sql: &Connection, file: &File) -> rusqlite::Result<Option<Sequ
     let mut statement = sql.prepare_cached("SELECT sequencer FROM files WHERE id = ?1")?;
     let text: Option<String> = statement.query_row([file.id.as_str()], |row| row.get(0)).optional()?;
     Ok(text.map(|text| Sequencer::new(&text)))
+}
+
+fn upload_status(sql: &Connection, upload: &Upload) -> rusqlite::Result<Option<String>> {
+    let mut statement = sql.prepare_cached("SELECT status FROM uploads WHERE id = ?1")?;
+    statement.query_row([upload.id.as_str()], |row| row.get(0)).optional()
 }
 
 fn job_rev(sql: &Connection, job: &Job) -> rusqlite::Result<Option<i64>> {

@@ -46,7 +46,8 @@ impl World {
             Change::ReturnTask(task, token) => self.holds(&task.id, *token, now),
             Change::InsertChunk(c) => !tables.chunks.contains_key(&(c.job.clone(), c.run, c.index)),
             Change::Publish(publication) => return self.check_publication(publication, min_part_bytes),
-            Change::UpdateUpload(_) | Change::Emit(_) => true,
+            Change::UpdateUpload { upload, was } => tables.uploads.get(&upload.id).is_some_and(|u| u.status == *was),
+            Change::Emit(_) => true,
         };
         if holds { Ok(()) } else { Err(StateError::Conflict(item(change).unwrap_or_default())) }
     }
@@ -80,7 +81,7 @@ impl World {
             Change::PutFile { file, .. } => {
                 self.set(|t| &mut t.files, file.id.clone(), Some(file));
             }
-            Change::InsertUpload(upload) | Change::UpdateUpload(upload) => {
+            Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => {
                 self.set(|t| &mut t.uploads, upload.id.clone(), Some(upload));
             }
             Change::InsertJob(job) | Change::UpdateJob(job) => {
@@ -159,7 +160,7 @@ fn check_shape(set: &ChangeSet, publishes: bool) -> Result<(), StateError> {
 fn item(change: &Change) -> Option<String> {
     Some(match change {
         Change::PutFile { file, .. } => format!("file {}", file.id),
-        Change::InsertUpload(upload) | Change::UpdateUpload(upload) => format!("upload {}", upload.id),
+        Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),

@@ -115,8 +115,8 @@ async fn created(
         changes.changes.extend(birth(a, &rule, process, upload.as_ref(), now).changes);
     }
     if let Some(mut upload) = upload {
-        upload.status = UploadStatus::Received;
-        changes.push(Change::UpdateUpload(upload));
+        let was = std::mem::replace(&mut upload.status, UploadStatus::Received);
+        changes.push(Change::UpdateUpload { upload, was });
     }
     Ok(changes)
 }

@@ -62,9 +62,14 @@ async fn expire_uploads(engine: &Engine) -> Result<(), CommandError> {
         let data = json!({ "bucket": upload.bucket, "key": upload.key });
         let id = Some(upload.id.clone());
         let event = NewEvent { kind: EventKind::UploadExpired, at: now, job: None, file: None, upload: id, data };
-        let expired = Upload { status: UploadStatus::Expired, ..upload };
-        let changes = ChangeSet::new().with(Change::UpdateUpload(expired)).with(Change::Emit(event));
-        engine.commit(changes, Durability::Lazy).await?;
+        let was = upload.status;
+        let upload = Upload { status: UploadStatus::Expired, ..upload };
+        let changes = ChangeSet::new().with(Change::UpdateUpload { upload, was }).with(Change::Emit(event));
+        match engine.commit(changes, Durability::Lazy).await {
+            // a conflict: it was kept after all
+            Ok(_) | Err(StateError::Conflict(_)) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ macro_rules! state_store_suite {
             of_sixteen_updates_of_a_revision_one_wins,
             a_file_gives_way_only_to_who_knows_it,
             an_upload_is_inserted_once,
-            an_upload_is_replaced_whatever_is_there,
+            an_upload_gives_way_only_to_who_knows_its_status,
             a_job_is_inserted_once,
             a_job_is_updated_from_the_revision_before,
             a_task_is_inserted_once,

@@ -22,7 +22,7 @@ use crate::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
 use crate::rule::RuleId;
 use crate::task::{ChunkRecord, FencingToken, Task, TaskId};
 use crate::time::Timestamp;
-use crate::upload::Upload;
+use crate::upload::{Upload, UploadStatus};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -77,8 +77,8 @@ pub enum Change {
     PutFile { file: File, over: Option<Sequencer> },
     /// Insert. One there: `Conflict`.
     InsertUpload(Upload),
-    /// Replace whatever is there.
-    UpdateUpload(Upload),
+    /// Replace the one whose stored status is `was`; otherwise `Conflict`.
+    UpdateUpload { upload: Upload, was: UploadStatus },
     /// Insert. One there: `Conflict`.
     InsertJob(Box<Job>),
     /// Replace the job whose stored `rev` is one below the given one; otherwise `Conflict`.

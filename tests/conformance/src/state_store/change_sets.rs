@@ -4,6 +4,7 @@ use crate::backend::Backend;
 use crate::samples::*;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::ports::*;
+use filemill_core::upload::{Upload, UploadStatus};
 use futures::future::join_all;
 
 /// S1
@@ -17,12 +18,14 @@ pub async fn a_set_of_every_kind_is_applied_whole(backend: Backend) {
     let mut returned = one.task.clone();
     returned.ready_at = time().plus(std::time::Duration::from_secs(3600));
     let received = upload("new", 1);
+    let expired = Upload { status: UploadStatus::Expired, ..upload("another", 2) };
+    commit(&backend, [Change::InsertUpload(upload("another", 2))]).await.expect("insert");
     let committed = commit(
         &backend,
         [
             new_file(file("new", 1)),
             Change::InsertUpload(received.clone()),
-            Change::UpdateUpload(upload("another", 2)),
+            Change::UpdateUpload { upload: expired.clone(), was: UploadStatus::Pending },
             Change::InsertJob(Box::new(new.clone())),
             Change::InsertTask(plan_task(&new)),
             Change::UpdateJob(Box::new(next_rev(&old))),
@@ -39,7 +42,7 @@ pub async fn a_set_of_every_kind_is_applied_whole(backend: Backend) {
     let state = &backend.state;
     assert_eq!(state.file(&file("new", 1).id).await.expect("file"), Some(file("new", 1)));
     assert_eq!(state.upload(&received.id).await.expect("upload"), Some(received));
-    assert_eq!(state.upload(&upload("another", 2).id).await.expect("upload"), Some(upload("another", 2)));
+    assert_eq!(state.upload(&expired.id).await.expect("upload"), Some(expired));
     assert_eq!(state.job(&new.id).await.expect("job"), Some(new.clone()));
     assert_eq!(state.job(&old.id).await.expect("job"), Some(next_rev(&old)));
     assert_eq!(state.task(&plan_task(&new).id).await.expect("task"), Some(plan_task(&new)));

@@ -28,11 +28,16 @@ pub async fn an_upload_is_inserted_once(backend: Backend) {
 }
 
 /// S2
-pub async fn an_upload_is_replaced_whatever_is_there(backend: Backend) {
-    let received = Upload { status: UploadStatus::Received, ..upload("a", 1) };
-    for state in [upload("a", 1), received.clone(), upload("a", 1), received] {
-        commit(&backend, [Change::UpdateUpload(state.clone())]).await.expect("update");
-        assert_eq!(backend.state.upload(&state.id).await.expect("upload"), Some(state));
+pub async fn an_upload_gives_way_only_to_who_knows_its_status(backend: Backend) {
+    use UploadStatus::{Expired, Pending, Received};
+    let update = |status, was| Change::UpdateUpload { upload: Upload { status, ..upload("a", 1) }, was };
+    refuses_whole(&backend, || update(Received, Pending)).await;
+    commit(&backend, [Change::InsertUpload(upload("a", 1))]).await.expect("insert");
+    for (status, was) in [(Expired, Pending), (Received, Expired)] {
+        commit(&backend, [update(status, was)]).await.expect("update");
+        assert_eq!(backend.state.upload(&upload("a", 1).id).await.expect("upload").expect("one").status, status);
+        // a sweeper that looked before
+        refuses_whole(&backend, || update(Expired, Pending)).await;
     }
 }
 

@@ -154,7 +154,8 @@ pub async fn the_upload_of_an_object_is_the_newest_that_is_not_received(backend:
     }
     let found = backend.state.upload_for(&bucket(), &key("a")).await.expect("upload");
     assert_eq!(found.as_ref(), Some(&uploads[1]), "an expired one counts: its object came late");
-    commit(&backend, [Change::UpdateUpload(with_status(2, UploadStatus::Received))]).await.expect("update");
+    let received = Change::UpdateUpload { upload: with_status(2, UploadStatus::Received), was: UploadStatus::Expired };
+    commit(&backend, [received]).await.expect("update");
     assert_eq!(backend.state.upload_for(&bucket(), &key("a")).await.expect("upload").as_ref(), Some(&uploads[0]));
     assert_eq!(backend.state.upload_for(&bucket(), &key("none")).await.expect("upload"), None);
     assert_eq!(backend.state.upload_for(&other_bucket(), &key("a")).await.expect("upload"), None);
