@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub const FILE_NAME: &str = "credentials.json";
@@ -101,7 +101,7 @@ pub fn read(data: &Path) -> Result<Option<Credentials>> {
 /// stored yet, because another service may hold the folder.
 pub fn choose(data: &Path, given: &Given) -> Result<Credentials> {
     given.check()?;
-    create_private_folder(data)?;
+    private_folder(data)?;
     let stored = read(data)?;
     Ok(given.over(stored.map_or_else(random, Ok)?))
 }
@@ -120,10 +120,24 @@ pub fn keep(data: &Path, credentials: &Credentials) -> Result<()> {
     Ok(())
 }
 
-fn create_private_folder(data: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("cannot create the data folder {}", data.display()))
+/// Makes the folder, or makes sure that nobody else could have prepared the one that is there.
+fn private_folder(data: &Path) -> Result<()> {
+    let doing = || format!("cannot create the data folder {}", data.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(doing)?;
+    let found = std::fs::metadata(data).with_context(doing)?;
+    match objection(found.uid(), found.mode(), rustix::process::geteuid().as_raw()) {
+        Some(why) => Err(Ending::failed(format!("the data folder {} {why}", data.display()))),
+        None => Ok(()),
+    }
+}
+
+/// Why a folder cannot be trusted: whoever may write into it may put credentials there that they know.
+fn objection(owner: u32, mode: u32, user: u32) -> Option<&'static str> {
+    const ROOT: u32 = 0;
+    if user != ROOT && user != owner {
+        return Some("belongs to another user; start as its owner, or give a folder that does not exist yet");
+    }
+    (mode & 0o022 != 0).then_some("can be written by others; run chmod go-w on it, if they left nothing in it")
 }
 
 /// A temporary file (created exclusively, mode 0600), synced, then named, then the name synced.
@@ -164,6 +178,7 @@ fn random_text(chars: usize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
 
     fn open(data: &Path, given: &Given) -> Result<Credentials> {
         let chosen = choose(data, given)?;
@@ -182,6 +197,23 @@ mod tests {
         assert!(first == second, "credentials changed");
         let names: Vec<_> = std::fs::read_dir(&data).expect("list").map(|e| e.expect("entry").file_name()).collect();
         assert_eq!(names, [FILE_NAME], "no temporary file is left");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused_before_its_credentials_are_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(path_in(folder.path()), "prepared").expect("write");
+        for mode in [0o777, 0o1777, 0o770, 0o702] {
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("its mode");
+            let error = open(folder.path(), &Given::default()).expect_err("refused");
+            assert!(error.to_string().contains("chmod go-w"), "{mode:o}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_root_may_use_the_folder_of_another_user() {
+        let refused = |owner, user| objection(owner, 0o40755, user).is_some();
+        assert_eq!([refused(7, 7), refused(7, 8), refused(0, 8), refused(7, 0)], [false, true, true, false]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub struct Access {
     /// Address of the service
     #[arg(long, env = "FILEMILL_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     url: String,
-    /// Token of the service [default: FILEMILL_ADMIN_TOKEN, or the service's credentials.json on this machine]
+    /// Token of the service; other users see it in process lists, unlike FILEMILL_TOKEN [default: FILEMILL_ADMIN_TOKEN,
+    /// or the service's credentials.json on this machine]
     #[arg(long, env = "FILEMILL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
     /// Data folder of a service on this machine, for its credentials.json [default: filemill-data]
