@@ -46,6 +46,10 @@ pub const MD5_BYTES_MAX: u64 = 64 * MIB;
 pub const POST_FORM_BYTES_MAX: u64 = 32 * MIB;
 /// An XML request body (CompleteMultipartUpload with 10,000 parts and checksums is about 2 MiB).
 pub const XML_BYTES_MAX: u64 = 4 * MIB;
+/// XML bodies on their way in at a time: they are held before their signature can be verified, 128 MiB at most.
+pub const XML_BODIES_MAX: usize = 32;
+/// The whole of an XML body comes within this: the largest completion at 70 KB a second.
+pub const XML_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Upload links are used at once; a slow line still finishes because expiry is checked when a request starts.
 pub const UPLOAD_LINK_TTL: Duration = Duration::from_secs(15 * 60);

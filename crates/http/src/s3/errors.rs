@@ -89,11 +89,19 @@ pub fn of_body(e: &BodyError) -> S3Error {
 /// SDKs back off on 503 and try again by themselves, so a full disk is told in the message, not by another status.
 fn unavailable(source: &filemill_core::ports::BoxError) -> S3Error {
     tracing::error!(error = %source, cause = source.source().map(tracing::field::display), "object store is unavailable");
-    let mut error = if is_storage_full(source.as_ref()) {
+    come_again(if is_storage_full(source.as_ref()) {
         s3_error!(SlowDown, "The storage is full; nothing was stored. Try again later.")
     } else {
         s3_error!(ServiceUnavailable, "The object store is unavailable. Try again later.")
-    };
+    })
+}
+
+/// Every place for such a request is taken.
+pub fn slow_down() -> S3Error {
+    come_again(s3_error!(SlowDown, "Please reduce your request rate."))
+}
+
+fn come_again(mut error: S3Error) -> S3Error {
     error.set_status_code(StatusCode::SERVICE_UNAVAILABLE);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));

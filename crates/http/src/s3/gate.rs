@@ -8,9 +8,12 @@ use super::incoming::IncomingBody;
 use super::query::Query;
 use super::upload::{ContentSha256, Upload, UploadSlot};
 use super::{Door, attributes, checksums, cors, errors, expectations, post_form, precheck, xml_text};
+use bytes::Bytes;
 use filemill_core::limits;
+use futures::TryFutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use metrics::{counter, histogram};
 use s3s::access::{S3Access, S3AccessContext};
@@ -99,7 +102,7 @@ impl Gate {
             head.extensions.insert(UploadSlot::new(Upload { body, framing, length, expectations }));
             Body::empty()
         } else {
-            Body::from(collect_document(&head, &query, body).await?)
+            Body::from(collect_document(&self.door, &head, &query, body).await?)
         };
         let response = self.s3.call(Request::from_parts(head, body)).await.map_err(Failure::Broken)?;
         Ok(finish_answer(response, visit.operation.get(), &visit.request_id))
@@ -123,8 +126,8 @@ impl From<s3s::S3Error> for Failure {
     }
 }
 
-/// A body that is a document (XML) or nothing: read whole, within its limit, and verified.
-async fn collect_document(head: &Parts, query: &Query, body: IncomingBody) -> S3Result<bytes::Bytes> {
+/// A body that is a document (XML) or nothing: read whole, within its limits, and verified.
+async fn collect_document(door: &Door, head: &Parts, query: &Query, body: IncomingBody) -> S3Result<Bytes> {
     let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limits::XML_BYTES_MAX) {
         return Err(s3_error!(
@@ -143,7 +146,12 @@ async fn collect_document(head: &Parts, query: &Query, body: IncomingBody) -> S3
     } else {
         expectations::Expectations::of(&head.headers, content)?
     };
-    let document = body.collect(limits::XML_BYTES_MAX).await.map_err(|e| errors::of_body(&e))?;
+    let document = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        let reading = body.collect(limits::XML_BYTES_MAX).map_err(|e| errors::of_body(&e));
+        door.documents.enter()?.read(reading).await?
+    };
     let mut hasher = checksums::Hasher::new(expectations, document.len() as u64);
     hasher.update(&document);
     hasher.finish(&[])?;
@@ -217,7 +225,7 @@ impl Visit {
         histogram!("filemill_s3_request_seconds", "operation" => operation).record(seconds);
         counter!("filemill_s3_bytes_in_total").increment(self.bytes_in.load(Ordering::Relaxed));
         if self.method != Method::HEAD {
-            let bytes_out = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+            let bytes_out = response.body().size_hint().exact().unwrap_or(0);
             counter!("filemill_s3_bytes_out_total").increment(bytes_out);
         }
     }

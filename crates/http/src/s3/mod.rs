@@ -17,6 +17,7 @@ mod expectations;
 mod form_data;
 mod gate;
 mod get;
+mod held;
 mod intake;
 mod list;
 mod multipart;
@@ -35,11 +36,13 @@ mod upload;
 mod xml_text;
 
 pub use crate::serve::Patience;
+pub use held::HeldLimit;
 
 use crate::serve::incoming;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{BlobStore, Clock};
+use held::HeldBodies;
 use s3s::service::S3ServiceBuilder;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,6 +76,8 @@ pub struct S3Config {
     /// Largest object of a bucket, where it is below S3's own limit.
     pub bucket_limits: BTreeMap<BucketName, u64>,
     pub patience: Patience,
+    /// XML bodies on their way in.
+    pub documents: HeldLimit,
 }
 
 impl S3Config {
@@ -84,6 +89,7 @@ impl S3Config {
             region: "local".to_owned(),
             bucket_limits: BTreeMap::new(),
             patience: Patience::default(),
+            documents: HeldLimit { places: limits::XML_BODIES_MAX, time: limits::XML_BODY_TIMEOUT },
         }
     }
 }
@@ -100,6 +106,7 @@ struct Door {
     bucket_limits: BTreeMap<BucketName, u64>,
     patience: Patience,
     crews: Arc<Semaphore>,
+    documents: HeldBodies,
 }
 
 impl Door {
@@ -134,6 +141,7 @@ impl S3Door {
             bucket_limits: config.bucket_limits,
             patience: config.patience,
             crews: Arc::new(Semaphore::new(CREWS_MAX)),
+            documents: HeldBodies::new(config.documents),
         });
         let mut builder = S3ServiceBuilder::new(operations::Operations::new(door.clone()));
         builder.set_auth(gate::KeyRing::new(door.clone()));

@@ -1,7 +1,7 @@
 //! What is checked before `s3s` sees a request, because it does not check it or not as S3 does.
 //!
-//! SigV4 only, our region or the usual one, sane dates, no unsigned `x-amz-*` header, no doubled parameter, sizes known.
-//! The signature itself is verified by `s3s` on the same head; nothing here trusts a value before that.
+//! SigV4 only, a key of ours, our region or the usual one, sane dates, no unsigned `x-amz-*` header, no doubled parameter,
+//! sizes known. The signature itself is verified by `s3s` on the same head; nothing here trusts a value before that.
 
 use super::Door;
 use super::errors::Refusal;
@@ -69,6 +69,7 @@ pub fn claim(door: &Door, head: &Parts, query: &Query) -> Result<Claim, Refusal>
         check_skew(door, &claim)?
     }
     check_signed_headers(&head.headers, &claim)?;
+    door.secret_of(&claim.credential.access_key_id).ok_or_else(unknown_key)?;
     Ok(claim)
 }
 

@@ -22,6 +22,14 @@ async fn an_unknown_key_is_refused() {
 }
 
 #[tokio::test]
+async fn an_unknown_key_is_refused_before_its_document_is_read() {
+    let door = TestDoor::open().await;
+    let request = door.bucket_request("POST", &[("delete", "")]).signed_by(|s| s.key_id = "AKOTHER".into());
+    let mut stream = request.send_head(Some(1000)).await;
+    read_response(&mut stream).await.expect_error(403, "InvalidAccessKeyId");
+}
+
+#[tokio::test]
 async fn anonymous_requests_are_refused() {
     let door = TestDoor::open().await;
     door.put("k", b"x").await;

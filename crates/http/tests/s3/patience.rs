@@ -5,6 +5,8 @@ use filemill_http::s3::Patience;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::task::JoinHandle;
 
 fn short() -> Patience {
     Patience { header: Duration::from_millis(300), body_idle: Duration::from_millis(300), ..Patience::default() }
@@ -16,6 +18,16 @@ async fn until_closed(stream: &mut TcpStream) -> String {
     let reading = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
     let _ = reading.await.expect("the door cuts the connection");
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends a few bytes again and again, until the door hangs up.
+fn drip(mut writer: OwnedWriteHalf) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        while writer.write_all(b"drip").await.is_ok() {
+            tick.tick().await;
+        }
+    })
 }
 
 #[tokio::test]
@@ -36,13 +48,8 @@ async fn half_a_head_is_cut() {
 #[tokio::test]
 async fn a_head_that_drips_is_cut() {
     let door = TestDoor::impatient(short()).await;
-    let (mut reader, mut writer) = door.connect().await.into_split();
-    let dripping = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_millis(50));
-        while writer.write_all(b"x").await.is_ok() {
-            tick.tick().await;
-        }
-    });
+    let (mut reader, writer) = door.connect().await.into_split();
+    let dripping = drip(writer);
     let mut answer = Vec::new();
     let reading = tokio::time::timeout(Duration::from_secs(20), reader.read_to_end(&mut answer));
     let _reset_is_an_end_too = reading.await.expect("the door cuts the connection");
@@ -67,17 +74,40 @@ async fn a_body_that_drips_is_cut() {
     let patience = Patience { body_idle: Duration::from_secs(1), body_rate_min: 1_000_000, ..Patience::default() };
     let door = TestDoor::impatient(patience).await;
     let stream = door.request("PUT", "k").send_head(Some(1_000_000)).await;
-    let (mut reader, mut writer) = stream.into_split();
-    let dripping = tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
-        while writer.write_all(b"drip").await.is_ok() {
-            tick.tick().await;
-        }
-    });
+    let (mut reader, writer) = stream.into_split();
+    let dripping = drip(writer);
     read_response(&mut reader).await.expect_error(400, "RequestTimeout");
     drop(reader);
     dripping.abort();
     assert!(!door.exists("k").await);
+}
+
+#[tokio::test]
+async fn a_document_that_drips_is_cut() {
+    let time = Duration::from_millis(300);
+    let door = TestDoor::with(|config| config.documents.time = time).await;
+    let stream = door.bucket_request("POST", &[("delete", "")]).send_head(Some(1_000_000)).await;
+    let (mut reader, writer) = stream.into_split();
+    let dripping = drip(writer);
+    read_response(&mut reader).await.expect_error(400, "RequestTimeout");
+    dripping.abort();
+}
+
+#[tokio::test]
+async fn a_document_without_a_place_is_told_to_come_again() {
+    let door = TestDoor::with(|config| config.documents.places = 1).await;
+    door.put("k", b"served meanwhile").await;
+    let document = b"<Delete><Object><Key>gone</Key></Object></Delete>";
+    let delete = door.bucket_request("POST", &[("delete", "")]).body(document);
+    let slow = delete.clone().header("expect", "100-continue");
+    let mut first = slow.send_head(Some(document.len() as u64)).await;
+    assert_eq!(read_response(&mut first).await.status, 100);
+    let second = delete.send().await.expect_error(503, "SlowDown");
+    assert!(second.header("retry-after").is_some());
+    assert_eq!(door.get("k").await, "served meanwhile");
+    first.write_all(document).await.expect("the document");
+    read_response(&mut first).await.expect_status(200);
+    delete.send().await.expect_status(200);
 }
 
 #[tokio::test]
