@@ -63,7 +63,7 @@ pub(crate) fn checksums_from_json<E: From<StoreFailure>>(text: Option<&str>) -> 
 pub(crate) const OBJECT_COLUMNS: &str =
     "bucket, key, sequencer, size, etag, modified_at, attributes, checksums, part_sizes";
 
-/// An object from a row with [`OBJECT_COLUMNS`] (any of them may be left out but the first six).
+/// An object from a row with [`OBJECT_COLUMNS`].
 pub(crate) fn object_info<E: From<StoreFailure>>(row: &Row<'_>) -> Step<ObjectInfo, E> {
     let text = |column: &str| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
     let attributes: Attributes = from_json(text("attributes")?.unwrap_or("{}"))?;

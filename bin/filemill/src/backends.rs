@@ -17,33 +17,15 @@ pub fn processors() -> Registry {
 
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
 pub fn open(data: &Path, credentials: &Credentials, endpoint: &str) -> Result<Ports> {
-    match data.to_str().and_then(|text| text.split_once("://")) {
-        None => open_local(data, credentials, endpoint),
-        Some((scheme, _)) => Err(unknown_scheme(scheme)),
-    }
-}
-
-/// The folder that belongs to this machine's service: its credentials live there.
-pub fn check_scheme(data: &Path) -> Result<()> {
-    match data.to_str().and_then(|text| text.split_once("://")) {
-        None => Ok(()),
-        Some((scheme, _)) => Err(unknown_scheme(scheme)),
-    }
-}
-
-fn unknown_scheme(scheme: &str) -> anyhow::Error {
-    Ending::usage(format!("there is no backend {scheme}:// in this version; give the path of a folder"))
-}
-
-fn open_local(dir: &Path, credentials: &Credentials, endpoint: &str) -> Result<Ports> {
+    check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
         endpoint: endpoint.to_owned(),
         access_key_id: credentials.s3_access_key_id.clone(),
         secret_access_key: credentials.s3_secret_access_key.clone(),
-        ..LocalConfig::new(dir, clock.clone())
+        ..LocalConfig::new(data, clock.clone())
     };
-    let store = LocalStore::open(config).with_context(|| format!("cannot open the data folder {}", dir.display()))?;
+    let store = LocalStore::open(config).with_context(|| format!("cannot open the data folder {}", data.display()))?;
     Ok(Ports {
         blobs: store.clone() as Arc<dyn BlobStore>,
         state: store.clone() as Arc<dyn StateStore>,
@@ -53,4 +35,14 @@ fn open_local(dir: &Path, credentials: &Credentials, endpoint: &str) -> Result<P
         compute: Compute::Threads,
         chance: Chance::from_os(),
     })
+}
+
+/// Refuses a scheme before anybody makes a folder of that name.
+pub fn check_scheme(data: &Path) -> Result<()> {
+    match data.to_str().and_then(|text| text.split_once("://")) {
+        None => Ok(()),
+        Some((scheme, _)) => {
+            Err(Ending::usage(format!("there is no backend {scheme}:// in this version; give the path of a folder")))
+        }
+    }
 }

@@ -19,6 +19,6 @@ pub struct File {
     pub upload: Option<UploadId>,
     pub origin: Option<Origin>,
     pub created_at: Timestamp,
-    /// Set when the object was removed. Kept for a while, so that a late event does not bring the file back.
+    /// Set when the object was removed. The record stays, so that a late event does not bring the file back.
     pub removed_at: Option<Timestamp>,
 }

@@ -52,7 +52,7 @@ impl fmt::Display for JobStatus {
 /// Why a job did not end well, in words for the person who uploaded the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Stable: `input_gone`, `input_changed`, `superseded`, `attempts_exhausted`, or a processor's own.
+    /// Stable; `docs/api.md` explains each.
     pub code: String,
     pub message: String,
     #[serde(default)]
@@ -85,7 +85,7 @@ pub struct Job {
     pub delete_source: bool,
     /// Rises when a person retries the job; tasks and chunks of earlier runs count for nothing.
     pub run: u32,
-    /// `None` until planned. A one-chunk job is finished by its plan task.
+    /// `None` until planned. One chunk of up to [`crate::limits::ONE_LEASE_BYTES_MAX`] is finished by its plan task.
     pub plan: Option<ChunkPlan>,
     /// The multipart upload that gathers the chunks' outputs.
     pub multipart: Option<String>,

@@ -1,6 +1,6 @@
-//! Every limit of the product, in one place, each with its reason.
+//! The limits that users meet or rooms share, each with its reason. A room's own stands at the top of its file.
 //!
-//! Lists, bodies, keys, metadata, retries, leases: nothing in Filemill grows without one of these.
+//! Lists, bodies, keys, metadata, retries, leases: nothing in Filemill grows without a limit.
 
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ pub const MD5_BYTES_MAX: u64 = 64 * MIB;
 /// Browser form uploads are small files; larger ones use PUT or multipart. The form is held in memory while its
 /// policy is checked.
 pub const POST_FORM_BYTES_MAX: u64 = 32 * MIB;
+/// Forms whose file is on its way in, or held and being stored, at a time: 256 MiB at most.
+pub const POST_FORMS_MAX: usize = 8;
+/// The whole of a form's file comes within this: the largest at 1 Mbit a second.
+pub const POST_FORM_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// An XML request body (CompleteMultipartUpload with 10,000 parts and checksums is about 2 MiB).
 pub const XML_BYTES_MAX: u64 = 4 * MIB;
 /// XML bodies on their way in at a time: they are held before their signature can be verified, 128 MiB at most.
@@ -57,8 +61,6 @@ pub const UPLOAD_LINK_TTL: Duration = Duration::from_secs(15 * 60);
 pub const DOWNLOAD_LINK_TTL: Duration = Duration::from_secs(60 * 60);
 /// An upload that brought no object this long after its link ended is expired.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(10 * 60);
-/// Part links handed out in one answer; further ones by asking again would need listing, so it is S3's own maximum.
-pub const PART_LINKS_MAX: u32 = PARTS_MAX;
 /// A multipart upload that nobody finished.
 pub const MULTIPART_TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -100,7 +102,7 @@ pub const CHUNK_WINDOW: u32 = 64;
 /// Live progress of one job: at most four messages a second.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A lease is short, so that a lost worker's task is running again within 40 s (lease + sweep + claim).
+/// A lease is short, so that a lost worker's task is running again within 40 s (lease + poll).
 pub const LEASE: Duration = Duration::from_secs(30);
 /// A worker renews its lease three times before it would end.
 pub const LEASE_RENEWALS: u32 = 3;
@@ -127,7 +129,7 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub const SWEEP_BATCH: u32 = 100;
 /// Looking through the stores for bytes that nothing refers to is done in one sweep of this many.
 pub const SWEEPS_PER_STORE_SWEEP: u32 = 60;
-/// Live events kept for `Last-Event-ID`: enough for a day of 1 job a second.
+/// Live events kept for `Last-Event-ID`: a job makes four or five, so enough for a day of one job in five seconds.
 pub const EVENTS_KEPT: u64 = 100_000;
 /// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.
 pub const LISTENER_BACKLOG: usize = 1024;

@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
-    /// Cuts the input; finishes a one-chunk job in the same lease.
+    /// Cuts the input; one chunk of up to [`crate::limits::ONE_LEASE_BYTES_MAX`] is finished in the same lease.
     Plan,
     Chunk,
     Assemble,
