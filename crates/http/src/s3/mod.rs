@@ -78,6 +78,8 @@ pub struct S3Config {
     pub patience: Patience,
     /// XML bodies on their way in.
     pub documents: HeldLimit,
+    /// Files of forms, until they are stored.
+    pub forms: HeldLimit,
 }
 
 impl S3Config {
@@ -90,6 +92,7 @@ impl S3Config {
             bucket_limits: BTreeMap::new(),
             patience: Patience::default(),
             documents: HeldLimit { places: limits::XML_BODIES_MAX, time: limits::XML_BODY_TIMEOUT },
+            forms: HeldLimit { places: limits::POST_FORMS_MAX, time: limits::POST_FORM_TIMEOUT },
         }
     }
 }
@@ -107,6 +110,7 @@ struct Door {
     patience: Patience,
     crews: Arc<Semaphore>,
     documents: HeldBodies,
+    forms: HeldBodies,
 }
 
 impl Door {
@@ -142,6 +146,7 @@ impl S3Door {
             patience: config.patience,
             crews: Arc::new(Semaphore::new(CREWS_MAX)),
             documents: HeldBodies::new(config.documents),
+            forms: HeldBodies::new(config.forms),
         });
         let mut builder = S3ServiceBuilder::new(operations::Operations::new(door.clone()));
         builder.set_auth(gate::KeyRing::new(door.clone()));

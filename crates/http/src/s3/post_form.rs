@@ -1,7 +1,7 @@
 //! POST Object: an upload by a browser's form, under a signed policy.
 //!
-//! The policy is verified before the file is read; the file is then held in memory, within the policy's own limit and
-//! ours. `s3s` never sees a form: it takes no `${filename}` and refuses signatures older than 15 minutes.
+//! The policy is verified before the file is read; the file is then held in memory until it is stored, within the policy's
+//! own limit and ours. `s3s` never sees a form: it takes no `${filename}` and refuses signatures older than 15 minutes.
 
 use super::attributes::Described;
 use super::checksums::Hasher;
@@ -57,7 +57,8 @@ pub async fn post_object(door: &Arc<Door>, head: &Parts, body: IncomingBody) -> 
     }
     let policy = verify_policy(door, &fields)?;
     let size_max = policy.size_max().unwrap_or(u64::MAX).min(door.object_bytes_max(&bucket));
-    let content = form.read_file(&boundary, content_start, size_max).await?;
+    let place = door.forms.enter()?;
+    let content = place.read(form.read_file(&boundary, content_start, size_max)).await?;
     policy.check(&fields, content.len() as u64)?;
     let info = store(door, &bucket, &fields, content).await?;
     Ok(answer(head, &fields, &info))

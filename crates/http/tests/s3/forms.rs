@@ -8,6 +8,8 @@ use filemill_core::ports::Clock as _;
 use filemill_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const BOUNDARY: &str = "----TheBoundary";
 
@@ -77,11 +79,25 @@ impl Form {
 
     async fn send_to(&self, door: &TestDoor, path: &str) -> Response {
         let body = self.body();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: files.example\r\ncontent-type: multipart/form-data; boundary={BOUNDARY}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        exchange(door.address, head.as_bytes(), &body).await
+        exchange(door.address, Self::head(path, body.len()).as_bytes(), &body).await
+    }
+
+    fn head(path: &str, length: usize) -> String {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: files.example\r\ncontent-type: multipart/form-data; boundary={BOUNDARY}\r\ncontent-length: {length}\r\n\r\n"
+        )
+    }
+
+    /// Sends the form up to the middle of its file; the rest is for later.
+    async fn begin(&self, door: &TestDoor) -> (TcpStream, Vec<u8>) {
+        let mut sent = self.body();
+        let file = memchr::memmem::rfind(&sent, &self.content).expect("the file");
+        let rest = sent.split_off(file + self.content.len() / 2);
+        let head = Self::head("/bkt", sent.len() + rest.len());
+        let mut stream = door.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        stream.write_all(&sent).await.expect("half a form");
+        (stream, rest)
     }
 }
 
@@ -200,6 +216,29 @@ async fn a_buckets_limit_holds_for_forms() {
     let form = |size| Form::good("k", r#", ["eq", "$key", "k"]"#).content(&content(size));
     form(1001).send(&door).await.expect_error(400, "EntityTooLarge");
     form(1000).send(&door).await.expect_status(204);
+}
+
+#[tokio::test]
+async fn a_form_without_a_place_is_told_to_come_again() {
+    let door = TestDoor::with(|config| config.forms.places = 1).await;
+    let form = Form::good("k", r#", ["eq", "$key", "k"]"#);
+    let ((mut one, rest_of_one), (mut other, rest_of_other)) = (form.begin(&door).await, form.begin(&door).await);
+    let (refused, mut held, rest) = tokio::select! {
+        refused = read_response(&mut one) => (refused, other, rest_of_other),
+        refused = read_response(&mut other) => (refused, one, rest_of_one),
+    };
+    refused.expect_error(503, "SlowDown");
+    held.write_all(&rest).await.expect("the rest");
+    read_response(&mut held).await.expect_status(204);
+    form.send(&door).await.expect_status(204);
+}
+
+#[tokio::test]
+async fn a_form_whose_file_does_not_end_is_cut() {
+    let door = TestDoor::with(|config| config.forms.time = Duration::from_millis(300)).await;
+    let (mut stream, _rest) = Form::good("k", r#", ["eq", "$key", "k"]"#).begin(&door).await;
+    read_response(&mut stream).await.expect_error(400, "RequestTimeout");
+    assert!(!door.exists("k").await);
 }
 
 #[tokio::test]
