@@ -35,6 +35,9 @@ use std::sync::Arc;
 
 type Fields = BTreeMap<String, String>;
 
+/// Stands for the name of the file.
+const FILE_NAME: &str = "${filename}";
+
 pub fn is_form(head: &Parts) -> bool {
     let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     head.method == Method::POST && kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
@@ -49,19 +52,31 @@ pub async fn post_object(door: &Arc<Door>, head: &Parts, body: IncomingBody) -> 
     let boundary = Boundary::of(&head.headers)?;
     let mut form = Form { body, buffer: Vec::new() };
     let FormHead { mut fields, file_name, content_start } = form.read_head(&boundary).await?;
-    for value in fields.values_mut() {
-        *value = value.replace("${filename}", &file_name);
-    }
+    let policy = verify_policy(door, &fields)?;
+    fill_in(&mut fields, &file_name)?;
     if fields.insert("bucket".to_owned(), bucket.clone()).is_some_and(|given| given != bucket) {
         return Err(s3_error!(AccessDenied, "The form's bucket is not that of the URL.").into());
     }
-    let policy = verify_policy(door, &fields)?;
     let size_max = policy.size_max().unwrap_or(u64::MAX).min(door.object_bytes_max(&bucket));
     let place = door.forms.enter()?;
     let content = place.read(form.read_file(&boundary, content_start, size_max)).await?;
     policy.check(&fields, content.len() as u64)?;
     let info = store(door, &bucket, &fields, content).await?;
     Ok(answer(head, &fields, &info))
+}
+
+/// S3: any field may name the file. The policy's conditions are about the fields as they are then, which may be no longer
+/// than they may be sent.
+fn fill_in(fields: &mut Fields, file_name: &str) -> S3Result<()> {
+    let mut length = 0;
+    for value in fields.values_mut() {
+        length += value.len() + value.matches(FILE_NAME).count() * file_name.len();
+        if length > FIELDS_BYTES_MAX {
+            return Err(fields_too_long());
+        }
+        *value = value.replace(FILE_NAME, file_name);
+    }
+    Ok(())
 }
 
 fn bucket_of(head: &Parts) -> S3Result<String> {

@@ -128,6 +128,19 @@ async fn the_file_name_fills_in() {
     assert!(door.exists("in/evil.txt").await);
 }
 
+/// 64 KiB could become a hundred megabytes.
+#[tokio::test]
+async fn a_file_name_fills_in_no_more_than_fields_may_hold() {
+    let door = TestDoor::open().await;
+    let allow = r#", ["eq", "$key", "k"], ["starts-with", "$x-amz-meta-a", ""]"#;
+    let mut form = Form::good("k", allow).field("x-amz-meta-a", &"${filename}".repeat(100));
+    form.file_name = "n".repeat(1000);
+    form.send(&door).await.expect_error(400, "MaxPostPreDataLengthExceededError");
+    let forged = form.without("x-amz-signature").field("x-amz-signature", &"0".repeat(64));
+    forged.send(&door).await.expect_error(403, "SignatureDoesNotMatch");
+    assert!(!door.exists("k").await);
+}
+
 #[tokio::test]
 async fn every_condition_is_enforced() {
     let door = TestDoor::open().await;
