@@ -46,7 +46,7 @@ impl Args {
         let name = found.key.rsplit('/').next().unwrap_or(&found.key);
         let bar = progress::bytes(name, found.size);
         if to_stdout {
-            download::to_writer(&client, &url, found.size, &mut output::raw()?, &bar)?;
+            download::to_stdout(&client, &url, found.size, &bar)?;
             bar.finish_and_clear();
             return Ok(());
         }

@@ -1,7 +1,8 @@
 //! Downloads through presigned links: to a temporary name first, then renamed, so that a half file never has the name.
 
 use super::{Answer, Client, answer};
-use crate::exit::Ending;
+use crate::exit::{BrokenOutput, Ending};
+use crate::output;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::fs::{self, File, Permissions};
@@ -28,45 +29,45 @@ pub fn open(client: &Client, url: &str) -> Result<(impl Read + use<>, Option<u64
 pub fn to_file(client: &Client, url: &str, expected: Option<u64>, path: &Path, bar: &ProgressBar) -> Result<u64> {
     let doing = || format!("cannot write {}", path.display());
     let mut draft = Draft::beside(path)?;
-    let bytes = to_writer(client, url, expected, draft.writer(), bar)?;
+    let bytes = copy(client, url, expected, bar, draft.writer(), |e| anyhow::Error::new(e).context(doing()))?;
     draft.keep().with_context(doing)?;
     Ok(bytes)
 }
 
-/// Writes what the link leads to; an error if it has not the length that was told.
-pub fn to_writer(
+/// Writes what the link leads to into standard output.
+pub fn to_stdout(client: &Client, url: &str, expected: Option<u64>, bar: &ProgressBar) -> Result<u64> {
+    copy(client, url, expected, bar, &mut output::raw()?, |e| BrokenOutput(e).into())
+}
+
+/// An error if what comes has not the length that was told. `broken` makes the error of an output that takes no more.
+fn copy(
     client: &Client,
     url: &str,
     expected: Option<u64>,
-    out: &mut dyn Write,
     bar: &ProgressBar,
+    out: &mut dyn Write,
+    broken: impl Fn(io::Error) -> anyhow::Error,
 ) -> Result<u64> {
     let (body, told) = open(client, url)?;
     let mut body = bar.wrap_read(body);
-    let bytes = copy(&mut body, out)?;
-    for size in [told, expected].into_iter().flatten() {
-        if size != bytes {
-            return Err(Ending::failed(format!("{bytes} bytes came instead of {size}; try again")));
-        }
-    }
-    Ok(bytes)
-}
-
-/// Like `io::copy`, but an error says on which side it happened.
-fn copy(input: &mut impl Read, out: &mut dyn Write) -> Result<u64> {
     let mut buffer = vec![0; filemill_core::limits::IO_BLOCK_BYTES];
     let mut total = 0;
     loop {
-        let read = match input.read(&mut buffer) {
+        let read = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => read,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(Ending::failed(format!("the download broke off after {total} bytes: {e}"))),
         };
-        out.write_all(&buffer[..read]).map_err(crate::exit::BrokenOutput)?;
+        out.write_all(&buffer[..read]).map_err(&broken)?;
         total += read as u64;
     }
-    out.flush().map_err(crate::exit::BrokenOutput)?;
+    out.flush().map_err(broken)?;
+    for size in [told, expected].into_iter().flatten() {
+        if size != total {
+            return Err(Ending::failed(format!("{total} bytes came instead of {size}; try again")));
+        }
+    }
     Ok(total)
 }
 
@@ -124,12 +125,30 @@ fn temporary_beside(path: &Path, permissions: &Permissions) -> Result<NamedTempF
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
     use std::os::unix::fs::symlink;
 
     fn write(path: &Path, content: &str) {
         let mut draft = Draft::beside(path).expect("a draft");
         draft.writer().write_all(content.as_bytes()).expect("written");
         draft.keep().expect("kept");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_of_the_file_and_not_of_standard_output() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let server = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().expect("a client");
+            let head = BufReader::new(&connection).lines().map_while(Result::ok);
+            assert!(head.take_while(|line| !line.is_empty()).count() > 0, "a request came");
+            connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").expect("an answer");
+        });
+        let client = Client::new(&url, None);
+        let error = to_file(&client, &url, None, Path::new("/dev/full"), &ProgressBar::hidden()).expect_err("full");
+        assert!(format!("{error:#}").starts_with("cannot write /dev/full: No space left"), "{error:#}");
+        server.join().expect("the server ends");
     }
 
     #[test]
