@@ -117,9 +117,9 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
         Happening::Finished(finished) => complete(snapshot, finished, now),
         Happening::ChunkDone(record) => chunk_done(snapshot, record, now),
         Happening::TaskFailed(error) => task_failed(snapshot, error, now, chance),
-        Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, cancelled_by_person(), now),
-        Happening::Superseded => stop(snapshot, JobStatus::Cancelled, superseded(), now),
-        Happening::InputRemoved => stop(snapshot, JobStatus::Failed, input_removed(), now),
+        Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, None, now),
+        Happening::Superseded => stop(snapshot, JobStatus::Cancelled, Some(superseded()), now),
+        Happening::InputRemoved => stop(snapshot, JobStatus::Failed, Some(input_removed()), now),
         Happening::Stranded => stranded(job, now),
         Happening::Retried | Happening::TaskUnwanted => unreachable!("decided above"),
     }
@@ -195,7 +195,7 @@ fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance:
     let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
     let retry = snapshot.job.retry;
     if error.permanent || task.attempts >= retry.attempts {
-        return stop(snapshot, JobStatus::Failed, failure_of(error, task.attempts), now);
+        return stop(snapshot, JobStatus::Failed, Some(failure_of(error, task.attempts)), now);
     }
     let mut returned = task.clone();
     returned.ready_at = now.plus(retry.wait_after(task.attempts, chance));
@@ -211,25 +211,21 @@ fn failure_of(error: TaskError, attempts: u32) -> Failure {
     Failure { message: format!("{} (tried {attempts} times)", error.message), code: error.code, detail: error.detail }
 }
 
-fn cancelled_by_person() -> Option<Failure> {
-    None
-}
-
-fn superseded() -> Option<Failure> {
+fn superseded() -> Failure {
     let message = "a newer version of the file was uploaded before this one was done".to_owned();
-    Some(Failure { code: "superseded".into(), message, detail: None })
+    Failure { code: "superseded".into(), message, detail: None }
 }
 
-fn input_removed() -> Option<Failure> {
+fn input_removed() -> Failure {
     let message = "the file was removed before it was processed".to_owned();
-    Some(Failure { code: "input_gone".into(), message, detail: None })
+    Failure { code: "input_gone".into(), message, detail: None }
 }
 
 /// The job ends without a result. Tasks of it that others hold or that wait find it ended and are dropped.
-fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: impl Into<Option<Failure>>, now: Timestamp) -> Decision {
+fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: Option<Failure>, now: Timestamp) -> Decision {
     let mut job = next_rev(snapshot.job);
     job.status = status;
-    job.failure = failure.into();
+    job.failure = failure;
     job.finished_at = Some(now);
     let mut changes = ChangeSet::new();
     if let Some((task, token)) = snapshot.held {

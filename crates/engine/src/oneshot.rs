@@ -3,7 +3,7 @@
 //! The same transforms as the service, in one pass from a reader to a writer, in constant memory.
 
 use crate::registry::Registry;
-use crate::steps::{Stopped, Watch, Watched};
+use crate::steps::{Watch, Watched};
 use filemill_core::ports::{ChunkReport, InputFacts, ProcessError, Transform};
 use filemill_core::rule::Process;
 use std::io::{Read, Write};
@@ -54,15 +54,5 @@ impl OneShot {
         })?;
         output.flush()?;
         Ok(report)
-    }
-
-    /// Ends a running pass at its next read.
-    pub fn stop(&self) {
-        self.watch.stop();
-    }
-
-    /// Was this error made by [`OneShot::stop`]?
-    pub fn was_stopped(e: &OneShotError) -> bool {
-        matches!(e, OneShotError::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<Stopped>()))
     }
 }

@@ -2,12 +2,10 @@
 
 use super::chunk::unwanted;
 use super::failure::{task_error_of_blob, task_error_of_state};
-use super::{Done, Step};
+use super::{Done, Made, Step};
 use bytes::Bytes;
 use filemill_core::etag::Etag;
-use filemill_core::lifecycle::{Finished, Happening};
-use filemill_core::object::ObjectRef;
-use filemill_core::ports::{PartRef, Publication, PublicationSource, Staged};
+use filemill_core::ports::{PartRef, PublicationSource, Staged};
 use filemill_core::task::{ChunkRecord, TaskError};
 
 impl Step<'_> {
@@ -18,26 +16,18 @@ impl Step<'_> {
         let size = records.iter().map(|r| r.bytes_out).sum();
         let rejects = records.iter().map(|r| r.rejects).sum();
         let parts: Vec<PartRef> = records.into_iter().filter_map(|r| r.part).collect();
-        // where no result was committed before, the input's facts may be gone; the transform does not need them here
-        let transform = self.prepare()?;
         let content_type = match self.ports.blobs.multipart(&upload).await {
             Ok(begun) => begun.attributes.content_type,
             Err(e) if self.ports.state.publishes() => return Err(task_error_of_blob(e)),
             Err(_) => None,
         };
-        let mut attributes = self.result_attributes(&*transform, None);
-        attributes.content_type = content_type;
         let (etag, source) = if parts.is_empty() {
             let nothing = Staged::inline(Bytes::new());
             (nothing.etag.clone(), PublicationSource::Staged(nothing))
         } else {
             (tag_of(&parts)?, PublicationSource::Multipart { id: upload.id, parts })
         };
-        let target = self.job.target.clone();
-        let output = ObjectRef { bucket: target.bucket.clone(), key: target.key.clone(), size, etag: etag.clone() };
-        let publication = Publication { bucket: target.bucket, key: target.key, attributes, etag, size, source };
-        let happening = Happening::Finished(Finished { output, plan, rejects });
-        Ok(Done { happening, publication: Some(publication) })
+        Ok(self.finished(plan, Made { size, etag, source }, content_type, rejects))
     }
 }
 

@@ -19,9 +19,8 @@ impl Step<'_> {
     }
 
     /// What travels with the result.
-    pub(super) fn result_attributes(&self, transform: &dyn Transform, content_type: Option<&str>) -> Attributes {
+    pub(super) fn result_attributes(&self, content_type: Option<String>) -> Attributes {
         let origin = Origin { job: self.job.id.clone(), generation: self.job.generation + 1 };
-        let content_type = transform.content_type(self.facts(content_type));
         Attributes { content_type, origin: Some(origin), ..Attributes::default() }
     }
 

@@ -10,11 +10,6 @@ pub(crate) struct Watch {
     stopped: AtomicBool,
 }
 
-/// The error inside the `io::Error` that ends stopped work.
-#[derive(Debug, thiserror::Error)]
-#[error("stopped")]
-pub(crate) struct Stopped;
-
 impl Watch {
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
@@ -37,7 +32,7 @@ pub(crate) struct Watched<R> {
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.watch.is_stopped() {
-            return Err(io::Error::other(Stopped));
+            return Err(io::Error::other("stopped"));
         }
         let n = self.reader.read(buf)?;
         self.watch.bytes_read.fetch_add(n as u64, Ordering::Relaxed);
