@@ -172,11 +172,14 @@ fn link_of(action: &PresignAction) -> Result<Link, BlobError> {
             }
             link
         }
-        PresignAction::Part { upload, number } => {
+        PresignAction::Part { upload, number, content_length } => {
             crate::multipart::check_number(*number)?;
-            Link::new("PUT").with_query("partNumber", number.to_string()).with_query("uploadId", upload)
+            let link = Link::new("PUT").with_query("partNumber", number.to_string()).with_query("uploadId", upload);
+            Link { headers: BTreeMap::from([("content-length", content_length.to_string())]), ..link }
         }
-        PresignAction::Complete { upload } => Link::new("POST").with_query("uploadId", upload),
+        PresignAction::Complete { upload, size } => {
+            Link::new("POST").with_query("uploadId", upload).with_query("x-amz-mp-object-size", size.to_string())
+        }
         PresignAction::Abort { upload } => Link::new("DELETE").with_query("uploadId", upload),
         PresignAction::Post { .. } => return Err(invalid("a form is not a link".into())),
     })
@@ -298,9 +301,11 @@ mod tests {
 
     #[test]
     fn links_of_a_multipart_upload_equal_another_signers() {
-        let part = presign("a", PresignAction::Part { upload: "id/1".into(), number: 7 });
+        let part = presign("a", PresignAction::Part { upload: "id/1".into(), number: 7, content_length: 5 });
         let theirs = oracle("a", |bucket, credentials, key, ttl| {
-            bucket.upload_part(Some(credentials), key, 7, "id/1").sign_with_time(ttl, &date())
+            let mut action = bucket.upload_part(Some(credentials), key, 7, "id/1");
+            action.headers_mut().insert("content-length", "5");
+            action.sign_with_time(ttl, &date())
         });
         assert_eq!((part.method, part.url), ("PUT", theirs));
         let abort = presign("a", PresignAction::Abort { upload: "id/1".into() });
@@ -308,12 +313,12 @@ mod tests {
             bucket.abort_multipart_upload(Some(credentials), key, "id/1").sign_with_time(ttl, &date())
         });
         assert_eq!((abort.method, abort.url), ("DELETE", theirs));
-        let complete = presign("a", PresignAction::Complete { upload: "id/1".into() });
+        let complete = presign("a", PresignAction::Complete { upload: "id/1".into(), size: 12 });
         let theirs = oracle("a", |bucket, credentials, key, ttl| {
             let etags: [&str; 1] = ["x"];
-            bucket
-                .complete_multipart_upload(Some(credentials), key, "id/1", etags.into_iter())
-                .sign_with_time(ttl, &date())
+            let mut action = bucket.complete_multipart_upload(Some(credentials), key, "id/1", etags.into_iter());
+            action.query_mut().insert("x-amz-mp-object-size", "12");
+            action.sign_with_time(ttl, &date())
         });
         assert_eq!((complete.method, complete.url), ("POST", theirs));
     }
@@ -375,7 +380,7 @@ mod tests {
             let request = PresignRequest { ttl: Duration::from_secs(ttl), ..request("a", get) };
             assert!(matches!(signer.presign(&request, NOW), Err(BlobError::Invalid(_))), "{ttl}");
         }
-        let part = request("a", PresignAction::Part { upload: "id".into(), number: 10_001 });
+        let part = request("a", PresignAction::Part { upload: "id".into(), number: 10_001, content_length: 5 });
         assert!(matches!(signer.presign(&part, NOW), Err(BlobError::Invalid(_))));
         let put = PresignAction::Put { content_type: Some("a\r\nb: c".into()), content_length: None, once: false };
         assert!(matches!(signer.presign(&request("a", put), NOW), Err(BlobError::Invalid(_))));

@@ -74,11 +74,14 @@ impl Engine {
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
-        let multipart = match new.mode {
-            UploadMode::Multipart => Some(self.begin_multipart_upload(&new, &mut upload).await?),
-            UploadMode::Put | UploadMode::Post => None,
+        let (request, multipart) = match new.mode {
+            UploadMode::Put => (self.put_request(&new, &upload)?, None),
+            UploadMode::Post => (self.post_request(&new, &upload)?, None),
+            UploadMode::Multipart => {
+                let (complete, multipart) = self.begin_multipart_upload(&new, &mut upload).await?;
+                (complete, Some(multipart))
+            }
         };
-        let request = self.upload_request(&new, &upload)?;
         let changes = ChangeSet::new().with(Change::InsertUpload(upload.clone()));
         self.inner.ports.state.commit(changes, Durability::Synced).await?;
         Ok(UploadTicket { upload, request, multipart })
@@ -121,11 +124,12 @@ impl Engine {
             .map_err(|e| CommandError::invalid("options", e))
     }
 
+    /// How to complete it comes first. The size is signed, as a whole and part by part.
     async fn begin_multipart_upload(
         &self,
         new: &NewUpload,
         upload: &mut Upload,
-    ) -> Result<MultipartTicket, CommandError> {
+    ) -> Result<(PresignedRequest, MultipartTicket), CommandError> {
         let size = new.size.ok_or_else(|| {
             CommandError::invalid("size", "mode multipart needs the size, so that the parts can be planned")
         })?;
@@ -137,23 +141,25 @@ impl Engine {
         let multipart = self.inner.ports.blobs.begin_multipart(begin).await?;
         upload.multipart = Some(multipart.clone());
         let parts = (1..=count)
-            .map(|number| self.sign(upload, PresignAction::Part { upload: multipart.clone(), number }))
+            .map(|number| {
+                let content_length = part_bytes.min(size - u64::from(number - 1) * part_bytes);
+                self.sign(upload, PresignAction::Part { upload: multipart.clone(), number, content_length })
+            })
             .collect::<Result<_, _>>()?;
+        let complete = self.sign(upload, PresignAction::Complete { upload: multipart.clone(), size })?;
         let abort = self.sign(upload, PresignAction::Abort { upload: multipart.clone() })?;
-        Ok(MultipartTicket { upload_id: multipart, part_bytes, parts, abort })
+        Ok((complete, MultipartTicket { upload_id: multipart, part_bytes, parts, abort }))
     }
 
-    fn upload_request(&self, new: &NewUpload, upload: &Upload) -> Result<PresignedRequest, CommandError> {
-        let content_type = new.content_type.clone();
-        let action = match (&upload.multipart, new.mode) {
-            (Some(multipart), _) => PresignAction::Complete { upload: multipart.clone() },
-            (None, UploadMode::Post) => {
-                let size_max = self.inner.config.max_size_of(&upload.bucket).min(limits::POST_FORM_BYTES_MAX);
-                PresignAction::Post { content_type, size: new.size, size_max }
-            }
-            (None, _) => PresignAction::Put { content_type, content_length: new.size, once: new.key.is_none() },
-        };
-        self.sign(upload, action)
+    fn put_request(&self, new: &NewUpload, upload: &Upload) -> Result<PresignedRequest, CommandError> {
+        let (content_type, content_length) = (new.content_type.clone(), new.size);
+        self.sign(upload, PresignAction::Put { content_type, content_length, once: new.key.is_none() })
+    }
+
+    fn post_request(&self, new: &NewUpload, upload: &Upload) -> Result<PresignedRequest, CommandError> {
+        let (content_type, size) = (new.content_type.clone(), new.size);
+        let size_max = self.inner.config.max_size_of(&upload.bucket).min(limits::POST_FORM_BYTES_MAX);
+        self.sign(upload, PresignAction::Post { content_type, size, size_max })
     }
 
     fn sign(&self, upload: &Upload, action: PresignAction) -> Result<PresignedRequest, CommandError> {

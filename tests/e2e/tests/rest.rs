@@ -321,3 +321,32 @@ fn what_a_wish_names_must_exist() {
     assert!(reply.expect(404).text().contains("<Code>NoSuchBucket</Code>"));
     walk.end();
 }
+
+#[test]
+fn the_agreed_size_of_a_multipart_upload_holds_for_each_part_and_the_whole() {
+    let stage = Stage::open();
+    let content = text(3, 8 * 1024 * 1024 + 17);
+    let wish = json!({ "filename": "parts.txt", "mode": "multipart", "size": content.len() });
+    let upload = stage.service.new_upload(&wish);
+    let part_size = usize::try_from(upload["part_size"].as_u64().expect("a part size")).expect("fits");
+    let link = |link: &Value| link.as_str().expect("a link").to_owned();
+    let mut parts = Vec::new();
+    for ((number, part), url) in
+        (1..).zip(content.chunks(part_size)).zip(upload["part_urls"].as_array().expect("links"))
+    {
+        let longer = [part, b"x"].concat();
+        let refused = http::send("PUT", &link(url), &[], &longer).expect(403).text();
+        assert!(refused.contains("<Code>SignatureDoesNotMatch</Code>"), "{refused}");
+        let tag = http::send("PUT", &link(url), &[], part).expect(200).header("etag").to_owned();
+        parts.push(format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"));
+    }
+    let complete = |parts: &[String]| {
+        let document = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.concat());
+        http::send("POST", &link(&upload["complete_url"]), &[], document.as_bytes())
+    };
+    let refused = complete(&parts[..1]).expect(400).text();
+    assert!(refused.contains("x-amz-mp-object-size"), "{refused}");
+    complete(&parts).expect(200);
+    stage.service.expect_exact("uploads", upload["key"].as_str().expect("a key"), &content);
+    stage.service.stop();
+}

@@ -347,12 +347,16 @@ pub enum PresignAction {
         size: Option<u64>,
         size_max: u64,
     },
+    /// Signs the length of the part.
     Part {
         upload: String,
         number: u32,
+        content_length: u64,
     },
+    /// Signs the size of the object; parts that add up to another are refused.
     Complete {
         upload: String,
+        size: u64,
     },
     Abort {
         upload: String,

@@ -12,8 +12,8 @@ fn actions() -> Vec<(PresignAction, &'static str)> {
         (PresignAction::Get { file_name: None }, "GET"),
         (PresignAction::Put { content_type: Some("text/plain".into()), content_length: Some(5), once: true }, "PUT"),
         (PresignAction::Post { content_type: None, size: None, size_max: 1000 }, "POST"),
-        (PresignAction::Part { upload: "u".into(), number: 3 }, "PUT"),
-        (PresignAction::Complete { upload: "u".into() }, "POST"),
+        (PresignAction::Part { upload: "u".into(), number: 3, content_length: 5 }, "PUT"),
+        (PresignAction::Complete { upload: "u".into(), size: 5 }, "POST"),
         (PresignAction::Abort { upload: "u".into() }, "DELETE"),
     ]
 }
