@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 #[async_trait]
 impl BlobStore for LocalStore {
     fn traits(&self) -> StoreTraits {
-        StoreTraits { min_part_bytes: 0, max_parts: PARTS_MAX, local_workers: true }
+        StoreTraits { min_part_bytes: 0, max_parts: PARTS_MAX }
     }
 
     async fn create_bucket(&self, bucket: &BucketName) -> Result<(), BlobError> {

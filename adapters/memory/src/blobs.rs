@@ -167,11 +167,7 @@ fn cut_range(range: Option<Range<u64>>, size: u64) -> Result<Range<u64>, BlobErr
 #[async_trait]
 impl BlobStore for MemoryStore {
     fn traits(&self) -> StoreTraits {
-        StoreTraits {
-            min_part_bytes: self.options.min_part_bytes,
-            max_parts: self.options.max_parts,
-            local_workers: self.options.local_workers,
-        }
+        StoreTraits { min_part_bytes: self.options.min_part_bytes, max_parts: self.options.max_parts }
     }
 
     async fn create_bucket(&self, bucket: &BucketName) -> Result<(), BlobError> {

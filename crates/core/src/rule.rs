@@ -6,6 +6,7 @@ use crate::matching::{Pattern, Subject};
 use crate::object::{BucketName, Origin};
 use crate::retry::RetryPolicy;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,6 +108,13 @@ fn yes() -> bool {
 }
 
 impl Rule {
+    /// The process with an upload's own options laid over the rule's.
+    pub fn process_with(&self, options: &Map<String, Value>) -> Process {
+        let mut process = self.process.clone();
+        process.options.extend(options.clone());
+        process
+    }
+
     /// Does an object in `bucket` start this rule by itself?
     pub fn takes(&self, bucket: &BucketName, subject: Subject<'_>, origin: Option<&Origin>) -> bool {
         let generation = origin.map_or(0, |o| o.generation);

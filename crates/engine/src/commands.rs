@@ -1,7 +1,6 @@
 //! What doors may order: uploads, cancel, retry, delete. Each checks its request, then makes one durable change.
 
 use crate::error::CommandError;
-use crate::merge::process_for;
 use crate::publish::abandon_multipart;
 use crate::{Engine, ingest};
 use filemill_core::ids::{FileId, JobId, UploadId};
@@ -119,9 +118,8 @@ impl Engine {
             return if needless { Ok(()) } else { Err(CommandError::invalid("options", message)) };
         };
         let rule = self.inner.config.rules.get(id).ok_or_else(|| CommandError::not_found("rule", id))?;
-        process_for(rule, &new.options, &self.inner.ports.processors)
-            .map(drop)
-            .map_err(|e| CommandError::invalid("options", e))
+        let prepared = self.inner.ports.processors.prepare(&rule.process_with(&new.options));
+        prepared.map(drop).map_err(|e| CommandError::invalid("options", e))
     }
 
     /// How to complete it comes first. The size is signed, as a whole and part by part.

@@ -164,9 +164,7 @@ fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Upload>) -> Vec<
             tracing::warn!(upload = %upload.id, rule = %wanted, "an upload names a rule that is gone");
             return Vec::new();
         };
-        let mut process = rule.process.clone();
-        process.options.extend(upload.options.clone());
-        return vec![(rule.clone(), process)];
+        return vec![(rule.clone(), rule.process_with(&upload.options))];
     }
     let subject = Subject { key: &a.key, size: a.size, content_type: a.content_type.as_deref() };
     let matching = rules.starting_from(&a.bucket, subject, a.origin.as_ref());

@@ -11,7 +11,6 @@ mod config;
 mod error;
 mod feed;
 mod ingest;
-mod merge;
 mod oneshot;
 mod progress;
 mod publish;

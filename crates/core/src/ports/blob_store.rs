@@ -126,8 +126,6 @@ pub struct StoreTraits {
     /// Every part but the last.
     pub min_part_bytes: u64,
     pub max_parts: u32,
-    /// Leases and progress may be `Lazy`: workers die with the store.
-    pub local_workers: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
