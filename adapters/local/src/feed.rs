@@ -29,7 +29,7 @@ pub(crate) fn last(sql: &Connection) -> rusqlite::Result<u64> {
 /// that are not on disk.
 const UNSYNCED_MAX: u32 = 10_000;
 
-/// At a start: passes over numbers that were told and lost, so that whoever resumes behind one misses nothing.
+/// At a start after a crash: passes over numbers that were told and lost, so that whoever resumes behind one misses nothing.
 pub(crate) fn leave_room(sql: &Connection) -> rusqlite::Result<()> {
     let skip = "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'events'";
     sql.execute(skip, [UNSYNCED_MAX]).map(drop)

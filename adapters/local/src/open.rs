@@ -57,6 +57,8 @@ impl LocalStore {
         let path = config.dir.join("filemill.db");
         // SQLite would make it readable for others; what it puts beside it takes its mode
         durable::open_file(&path)?;
+        // closing well carries the log into the state file and removes it
+        let was_closed = !config.dir.join("filemill.db-wal").exists();
         let mut db = connect(&path)?;
         migrate(&mut db)?;
         sync_names(&config.dir)?;
@@ -67,7 +69,7 @@ impl LocalStore {
         let folder = config.dir.join("blobs");
         let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
         let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
-        blobs.number_from_start(count_start(&mut db)?);
+        blobs.number_from_start(count_start(&mut db, was_closed)?);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
@@ -130,11 +132,13 @@ fn sync_names(dir: &Path) -> io::Result<()> {
 }
 
 /// Before the first blob of this start gets its id, and its first event a number.
-fn count_start(db: &mut Connection) -> rusqlite::Result<i64> {
+fn count_start(db: &mut Connection, was_closed: bool) -> rusqlite::Result<i64> {
     failpoint!("local.open.count", sqlite);
     let start = db.transaction()?;
     let starts = start.query_row("UPDATE store SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
-    feed::leave_room(&start)?;
+    if !was_closed {
+        feed::leave_room(&start)?;
+    }
     start.commit()?;
     Ok(starts)
 }

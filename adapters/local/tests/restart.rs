@@ -131,9 +131,13 @@ async fn numbers_of_lost_events_are_not_given_again() {
     let lose =
         format!("DELETE FROM events WHERE seq > {kept}; UPDATE sqlite_sequence SET seq = {kept} WHERE name = 'events'");
     db.execute_batch(&lose).expect("events lost");
+    // the log of the open connection stands for that of a service that never closed
     let store = open(dir.path());
     let next = emit(&store).await;
     assert!(next > told, "{next} was told before");
+    drop((store, db));
+    let store = open(dir.path());
+    assert_eq!(emit(&store).await, next + 1, "after a good end no number is passed over");
 }
 
 #[test]

@@ -30,10 +30,7 @@ enum Kept {
 
 async fn try_retire(engine: &Engine, job: &Job) -> Result<(), Kept> {
     let (ports, input) = (&engine.inner.ports, &job.input);
-    let (bucket, key) = (Some(input.bucket.clone()), Some(input.key.to_string()));
-    let query = JobQuery { bucket, key, limit: limits::PAGE_MAX, ..JobQuery::default() };
-    let mut jobs = ports.state.jobs(&query).await?.items;
-    jobs.retain(|other| other.input.key == input.key && other.sequencer == job.sequencer);
+    let jobs = jobs_of_version(engine, job).await?;
     let has_ended_well = |other: &Job| other.status == JobStatus::Completed;
     if !jobs.iter().any(|other| other.delete_source) || !jobs.iter().all(has_ended_well) {
         return Ok(());
@@ -46,6 +43,23 @@ async fn try_retire(engine: &Engine, job: &Job) -> Result<(), Kept> {
         // a newer one took its place, or another completion was faster
         Ok(_) | Err(BlobError::NotFound(_) | BlobError::Conflict(_)) => Ok(()),
         Err(e) => Err(e.into()),
+    }
+}
+
+/// All jobs that were born with this one. Lists go from the newest; a key that ends in `*` also finds others' jobs.
+async fn jobs_of_version(engine: &Engine, job: &Job) -> Result<Vec<Job>, StateError> {
+    let (bucket, key) = (Some(job.input.bucket.clone()), Some(job.input.key.to_string()));
+    let mut query = JobQuery { bucket, key, limit: limits::PAGE_MAX, ..JobQuery::default() };
+    let mut found = Vec::new();
+    loop {
+        let page = engine.inner.ports.state.jobs(&query).await?;
+        let last = page.items.last().map(|last| (last.id.clone(), last.created_at));
+        let is_one = |other: &Job| other.input.key == job.input.key && other.sequencer == job.sequencer;
+        found.extend(page.items.into_iter().filter(is_one));
+        match last {
+            Some((id, created_at)) if page.more && created_at >= job.created_at => query.after = Some(id),
+            _ => return Ok(found),
+        }
     }
 }
 
