@@ -5,6 +5,8 @@
 use crate::blobs::BlobFolder;
 use crate::effects::TaskNews;
 use crate::failure::{Halt, Step, refuse};
+use crate::findings;
+use crate::jobs;
 use crate::multipart::{self, Part};
 use crate::objects::{self, NewObject, Stored};
 use crate::rows::{to_json, to_sql};
@@ -14,6 +16,7 @@ use crate::writer::Tx;
 use filemill_core::checksum::Checksums;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
 use filemill_core::job::Job;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::object::{ObjectInfo, Sequencer};
@@ -27,7 +30,7 @@ use std::sync::Arc;
 /// A set that is well-formed, with its documents and its content ready.
 pub(crate) struct Prepared {
     changes: Vec<(Change, String)>,
-    publication: Option<Ready>,
+    publications: Vec<Ready>,
 }
 
 struct Ready {
@@ -49,13 +52,10 @@ struct Target {
 impl Prepared {
     pub(crate) fn new(set: ChangeSet, blobs: &Arc<BlobFolder>) -> Result<Self, StateError> {
         check_shape(&set)?;
-        let mut prepared = Prepared { changes: Vec::with_capacity(set.changes.len()), publication: None };
+        let mut prepared = Prepared { changes: Vec::with_capacity(set.changes.len()), publications: Vec::new() };
         for change in set.changes {
             match change {
-                Change::Publish(publication) if prepared.publication.is_none() => {
-                    prepared.publication = Some(ready(publication, blobs)?);
-                }
-                Change::Publish(_) => return Err(StateError::Invalid("a set publishes one object at most".into())),
+                Change::Publish(publication) => prepared.publications.push(ready(publication, blobs)?),
                 other => {
                     let document = document(&other);
                     prepared.changes.push((other, document));
@@ -69,18 +69,18 @@ impl Prepared {
         for (change, _) in &self.changes {
             check(tx, change)?;
         }
-        let target = match &self.publication {
-            Some(ready) => Some(check_publication(tx.sql, ready)?),
-            None => None,
-        };
+        let mut targets = Vec::with_capacity(self.publications.len());
+        for ready in &self.publications {
+            targets.push(check_publication(tx.sql, ready)?);
+        }
         let mut committed = Committed::default();
         for (change, document) in &self.changes {
             if let Some(event) = apply(tx, change, document)? {
                 committed.last_event = Some(event);
             }
         }
-        if let (Some(ready), Some(target)) = (self.publication, target) {
-            committed.published = Some(publish(tx, ready, target)?);
+        for (ready, target) in self.publications.into_iter().zip(targets) {
+            committed.published.push(publish(tx, ready, target)?);
         }
         Ok(committed)
     }
@@ -110,6 +110,9 @@ fn item(change: &Change) -> Option<String> {
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),
         Change::InsertChunk(chunk) => format!("chunk {}/{}/{}", chunk.job, chunk.run, chunk.index),
+        Change::InsertSurvey { job, run, .. } => format!("survey {job}/{run}"),
+        Change::PutFinding(FindingRecord { processor, bucket, key, .. })
+        | Change::RemoveFinding { processor, bucket, key } => format!("finding {processor} {bucket}/{key}"),
         Change::Publish(publication) => format!("object {}/{}", publication.bucket, publication.key),
         Change::Emit(_) => return None,
     })
@@ -121,6 +124,8 @@ fn document(change: &Change) -> String {
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => to_json(upload),
         Change::InsertJob(job) | Change::UpdateJob(job) => to_json(job),
         Change::InsertChunk(chunk) => to_json(chunk),
+        Change::InsertSurvey { survey, .. } => to_json(survey),
+        Change::PutFinding(found) => to_json(&found.finding.values),
         Change::Emit(event) => to_json(&event.data),
         _ => String::new(),
     }
@@ -155,7 +160,8 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
         Change::UpdateUpload { upload, was } => {
             (upload_status(tx.sql, upload)?.as_deref() == Some(was.as_str()), "has another status")
         }
-        Change::Emit(_) | Change::Publish(_) => (true, ""),
+        Change::InsertSurvey { job, run, .. } => (!jobs::has_survey(tx.sql, job, *run)?, "is stored"),
+        Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) | Change::Publish(_) => (true, ""),
     };
     if holds { Ok(()) } else { refuse(StateError::Conflict(format!("{} {why}", item(change).unwrap_or_default()))) }
 }
@@ -181,6 +187,9 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
             tx.effects.tasks = Some(TaskNews::Ready);
         }
         Change::InsertChunk(chunk) => insert_chunk(tx.sql, chunk, document)?,
+        Change::InsertSurvey { job, run, .. } => jobs::insert_survey(tx.sql, job, *run, document)?,
+        Change::PutFinding(found) => findings::put(tx.sql, found, document)?,
+        Change::RemoveFinding { processor, bucket, key } => findings::remove(tx.sql, processor, bucket, key)?,
         Change::Emit(event) => return emit(tx.sql, event, document).map(Some),
         Change::HoldTask(..) | Change::Publish(_) => {}
     }

@@ -1,16 +1,16 @@
 //! Questions about jobs and their chunks.
 
 use crate::failure::Step;
-use crate::listing::behind_all_with;
+use crate::filter::Filter;
 use crate::rows::{documents, from_sql, maybe_document};
 use crate::writer::Tx;
+use filemill_core::chunks::Survey;
 use filemill_core::ids::JobId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits::PAGE_MAX;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::{JobQuery, Page, StateError};
 use filemill_core::task::ChunkRecord;
-use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 const OPEN: &str = "status IN ('queued', 'running')";
@@ -27,14 +27,7 @@ pub(crate) fn page(sql: &Connection, query: &JobQuery) -> Step<Page<Job>, StateE
     filter.add("status = ?", query.status.map(|status| status.as_str().to_owned()));
     filter.add("rule = ?", query.rule.as_ref().map(|rule| rule.to_string()));
     filter.add("bucket = ?", query.bucket.as_ref().map(|bucket| bucket.to_string()));
-    match query.key.as_deref().map(|key| (key, key.strip_suffix('*'))) {
-        None => {}
-        Some((_, Some(prefix))) => {
-            filter.add("key >= ?", Some(prefix.to_owned()));
-            filter.add("key < ?", behind_all_with(prefix));
-        }
-        Some((key, None)) => filter.add("key = ?", Some(key.to_owned())),
-    }
+    filter.add_key(query.key.as_deref());
     filter.add("upload = ?", query.upload.as_ref().map(|upload| upload.to_string()));
     filter.add("id < ?", query.after.as_ref().map(|after| after.to_string()));
     let select = format!("SELECT document FROM jobs {} ORDER BY id DESC LIMIT {}", filter.clause(), query.limit + 1);
@@ -46,25 +39,6 @@ pub(crate) fn page_of<T>(mut found: Vec<T>, limit: u32) -> Page<T> {
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     Page { items: found, more }
-}
-
-#[derive(Default)]
-struct Filter {
-    terms: Vec<&'static str>,
-    values: Vec<Value>,
-}
-
-impl Filter {
-    fn add(&mut self, term: &'static str, value: Option<String>) {
-        if let Some(value) = value {
-            self.terms.push(term);
-            self.values.push(Value::Text(value));
-        }
-    }
-
-    fn clause(&self) -> String {
-        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
-    }
 }
 
 pub(crate) fn open_of(sql: &Connection, bucket: &BucketName, key: &ObjectKey) -> Step<Vec<Job>, StateError> {
@@ -104,10 +78,23 @@ pub(crate) fn chunks(sql: &Connection, job: &JobId, run: u32) -> Step<Vec<ChunkR
     documents(sql, query, params![job.as_str(), run])
 }
 
-/// Ended jobs, up to `limit`, that still have tasks or chunk records.
+pub(crate) fn survey(sql: &Connection, job: &JobId, run: u32) -> Step<Option<Survey>, StateError> {
+    maybe_document(sql, "SELECT document FROM surveys WHERE job = ?1 AND run = ?2", params![job.as_str(), run])
+}
+
+pub(crate) fn has_survey(sql: &Connection, job: &JobId, run: u32) -> rusqlite::Result<bool> {
+    sql.prepare_cached("SELECT 1 FROM surveys WHERE job = ?1 AND run = ?2")?.exists(params![job.as_str(), run])
+}
+
+pub(crate) fn insert_survey(sql: &Connection, job: &JobId, run: u32, document: &str) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO surveys (job, run, document) VALUES (?1, ?2, ?3)";
+    sql.prepare_cached(insert)?.execute(params![job.as_str(), run, document]).map(drop)
+}
+
+/// Ended jobs, up to `limit`, that still have tasks, chunk records or a survey.
 pub(crate) fn ended_with_leftovers(sql: &Connection, limit: u32) -> Step<Vec<String>, StateError> {
     let query = format!(
-        "SELECT job FROM (SELECT DISTINCT job FROM chunks UNION SELECT DISTINCT job FROM tasks)
+        "SELECT job FROM (SELECT DISTINCT job FROM chunks UNION SELECT DISTINCT job FROM tasks UNION SELECT job FROM surveys)
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {OPEN}) LIMIT ?1"
     );
     let mut statement = sql.prepare_cached(&query)?;
@@ -115,11 +102,13 @@ pub(crate) fn ended_with_leftovers(sql: &Connection, limit: u32) -> Step<Vec<Str
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes up to `limit` tasks and chunk records of these jobs, unless one was opened again.
+/// Removes up to `limit` tasks, chunk records and surveys of these jobs, unless one was opened again.
 pub(crate) fn clean(tx: &Tx<'_>, ended: &[String], limit: u32) -> rusqlite::Result<u64> {
     let mut left = i64::from(limit);
     for job in ended {
-        for (table, identity) in [("tasks", "job, run, kind, chunk"), ("chunks", "job, run, chunk")] {
+        for (table, identity) in
+            [("tasks", "job, run, kind, chunk"), ("chunks", "job, run, chunk"), ("surveys", "job, run")]
+        {
             let delete = format!(
                 "DELETE FROM {table} WHERE ({identity}) IN (
                     SELECT {identity} FROM {table} WHERE job = ?1

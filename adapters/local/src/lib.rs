@@ -18,6 +18,8 @@ mod failpoints;
 mod failure;
 mod feed;
 mod files;
+mod filter;
+mod findings;
 mod flusher;
 mod housekeeper;
 mod jobs;

@@ -3,13 +3,16 @@
 use crate::commit::Prepared;
 use crate::feed;
 use crate::files;
+use crate::findings;
 use crate::jobs;
 use crate::queue;
 use crate::store::LocalStore;
 use crate::tasks;
 use async_trait::async_trait;
+use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey};
@@ -55,6 +58,21 @@ impl StateStore for LocalStore {
     async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError> {
         let job = job.clone();
         self.read(move |sql| jobs::chunks(sql, &job, run)).await
+    }
+
+    async fn survey(&self, job: &JobId, run: u32) -> Result<Option<Survey>, StateError> {
+        let job = job.clone();
+        self.read(move |sql| jobs::survey(sql, &job, run)).await
+    }
+
+    async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, StateError> {
+        let query = query.clone();
+        self.read(move |sql| findings::page(sql, &query)).await
+    }
+
+    async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError> {
+        let query = query.clone();
+        self.read(move |sql| findings::summary(sql, &query)).await
     }
 
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {

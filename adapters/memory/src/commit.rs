@@ -5,6 +5,7 @@
 use crate::content::{Content, unstage};
 use crate::world::{Counter, Object, TaskRow, World};
 use filemill_core::checksum::Checksums;
+use filemill_core::finding::FindingRecord;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::*;
@@ -45,9 +46,10 @@ impl World {
             Change::HoldTask(id, token) | Change::EndTask(id, token) => self.holds(id, *token, now),
             Change::ReturnTask(task, token) => self.holds(&task.id, *token, now),
             Change::InsertChunk(c) => !tables.chunks.contains_key(&(c.job.clone(), c.run, c.index)),
+            Change::InsertSurvey { job, run, .. } => !tables.surveys.contains_key(&(job.clone(), *run)),
             Change::Publish(publication) => return self.check_publication(publication, min_part_bytes),
             Change::UpdateUpload { upload, was } => tables.uploads.get(&upload.id).is_some_and(|u| u.status == *was),
-            Change::Emit(_) => true,
+            Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) => true,
         };
         if holds { Ok(()) } else { Err(StateError::Conflict(item(change).unwrap_or_default())) }
     }
@@ -99,6 +101,16 @@ impl World {
                 let id = (chunk.job.clone(), chunk.run, chunk.index);
                 self.set(|t| &mut t.chunks, id, Some(chunk));
             }
+            Change::InsertSurvey { job, run, survey } => {
+                self.set(|t| &mut t.surveys, (job, run), Some(survey));
+            }
+            Change::PutFinding(found) => {
+                let id = (found.bucket.clone(), found.key.clone(), found.processor.clone());
+                self.set(|t| &mut t.findings, id, Some(found));
+            }
+            Change::RemoveFinding { processor, bucket, key } => {
+                self.set(|t| &mut t.findings, (bucket, key, processor), None);
+            }
             Change::Emit(event) => {
                 let seq = self.next(Counter::Event);
                 self.set(|t| &mut t.events, seq, Some(event));
@@ -106,7 +118,7 @@ impl World {
             }
             Change::Publish(publication) => {
                 let published = self.publish(publication, now);
-                committed.published = Some(published.map_err(|e| StateError::Invalid(e.to_string()))?);
+                committed.published.push(published.map_err(|e| StateError::Invalid(e.to_string()))?);
             }
         }
         Ok(())
@@ -165,6 +177,9 @@ fn item(change: &Change) -> Option<String> {
         Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),
         Change::InsertChunk(chunk) => format!("chunk {}/{}/{}", chunk.job, chunk.run, chunk.index),
+        Change::InsertSurvey { job, run, .. } => format!("survey {job}/{run}"),
+        Change::PutFinding(FindingRecord { processor, bucket, key, .. })
+        | Change::RemoveFinding { processor, bucket, key } => format!("finding {processor} {bucket}/{key}"),
         Change::Publish(publication) => format!("object {}/{}", publication.bucket, publication.key),
         Change::Emit(_) => return None,
     })

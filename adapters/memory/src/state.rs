@@ -5,8 +5,10 @@
 use crate::store::MemoryStore;
 use crate::world::{Tables, World};
 use async_trait::async_trait;
+use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
+use filemill_core::finding::{Finding, FindingRecord};
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits::PAGE_MAX;
@@ -15,6 +17,7 @@ use filemill_core::ports::*;
 use filemill_core::task::{ChunkRecord, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::{Upload, UploadStatus};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 impl JobFilter<'_> {
@@ -55,6 +58,30 @@ fn files(tables: &Tables, query: &FileQuery) -> Page<File> {
     page(found.into_iter().cloned(), query.limit)
 }
 
+fn is_found(query: &FindingQuery, found: &FindingRecord) -> bool {
+    query.processor.as_ref().is_none_or(|p| *p == found.processor)
+        && query.label.as_ref().is_none_or(|l| *l == found.finding.label)
+        && query.bucket.as_ref().is_none_or(|b| *b == found.bucket)
+        && query.key.as_deref().is_none_or(|k| key_matches(k, &found.key))
+        && query.since.is_none_or(|since| found.at >= since)
+        && query.until.is_none_or(|until| found.at < until)
+}
+
+fn summary<'a>(findings: impl Iterator<Item = &'a Finding>) -> FindingSummary {
+    let mut summary = FindingSummary::default();
+    let mut sums: BTreeMap<String, (f64, u64)> = BTreeMap::new();
+    for finding in findings {
+        summary.count += 1;
+        *summary.labels.entry(finding.label.clone()).or_default() += 1;
+        for (name, value) in &finding.values {
+            let (sum, count) = sums.entry(name.clone()).or_default();
+            (*sum, *count) = (*sum + value, *count + 1);
+        }
+    }
+    summary.means = sums.into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect();
+    summary
+}
+
 fn counts(tables: &Tables, now: Timestamp) -> StateCounts {
     let with_status = |status| tables.jobs.values().filter(|j| j.status == status).count() as u64;
     let ready = || tables.tasks.values().filter(|row| row.is_ready(now));
@@ -84,14 +111,19 @@ impl World {
         left -= tasks.len();
         let chunks: Vec<_> = self.tables.chunks.keys().filter(|c| self.is_ended(&c.0)).take(left).cloned().collect();
         left -= chunks.len();
+        let surveys: Vec<_> = self.tables.surveys.keys().filter(|s| self.is_ended(&s.0)).take(left).cloned().collect();
+        left -= surveys.len();
         let too_many = self.tables.events.len().saturating_sub(usize::try_from(events_kept).unwrap_or(usize::MAX));
         let events: Vec<u64> = self.tables.events.keys().take(too_many.min(left)).copied().collect();
-        let cleaned = tasks.len() + chunks.len() + events.len();
+        let cleaned = tasks.len() + chunks.len() + surveys.len() + events.len();
         for id in tasks {
             self.set(|t| &mut t.tasks, id, None);
         }
         for id in chunks {
             self.set(|t| &mut t.chunks, id, None);
+        }
+        for id in surveys {
+            self.set(|t| &mut t.surveys, id, None);
         }
         for seq in events {
             self.set(|t| &mut t.events, seq, None);
@@ -144,6 +176,27 @@ impl StateStore for MemoryStore {
 
     async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError> {
         self.read("chunks", |w, _| Ok(w.chunks_of(job, run))).await
+    }
+
+    async fn survey(&self, job: &JobId, run: u32) -> Result<Option<Survey>, StateError> {
+        self.read("survey", |w, _| Ok(w.tables.surveys.get(&(job.clone(), run)).cloned())).await
+    }
+
+    async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, StateError> {
+        self.read("findings", |w, _| {
+            let is_behind = |f: &&FindingRecord| {
+                query.after.as_ref().is_none_or(|(b, k, p)| (&f.bucket, &f.key, &f.processor) > (b, k, p))
+            };
+            Ok(page(w.tables.findings.values().filter(|f| is_found(query, f)).filter(is_behind).cloned(), query.limit))
+        })
+        .await
+    }
+
+    async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError> {
+        self.read("finding_summary", |w, _| {
+            Ok(summary(w.tables.findings.values().filter(|f| is_found(query, f)).map(|f| &f.finding)))
+        })
+        .await
     }
 
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {

@@ -6,8 +6,10 @@
 use crate::content::Content;
 use crate::faults::{Dice, FaultPlan};
 use crate::trace::Trace;
+use filemill_core::chunks::Survey;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
@@ -80,6 +82,9 @@ pub(crate) struct Tables {
     pub jobs: BTreeMap<JobId, Job>,
     pub tasks: BTreeMap<TaskId, TaskRow>,
     pub chunks: BTreeMap<(JobId, u32, u32), ChunkRecord>,
+    pub surveys: BTreeMap<(JobId, u32), Survey>,
+    /// By bucket, key and processor.
+    pub findings: BTreeMap<(BucketName, ObjectKey, String), FindingRecord>,
     pub files: BTreeMap<FileId, File>,
     pub uploads: BTreeMap<UploadId, Upload>,
     pub events: BTreeMap<u64, NewEvent>,

@@ -3,12 +3,14 @@
 //! Types, the job life cycle, rule matching, back-off and the ports that adapters implement. Everything here is pure:
 //! no IO, no tokio, no clock and no chance of its own. Whoever needs the time or a random number passes it in.
 
+pub mod archive;
 pub mod checksum;
 pub mod chunks;
 pub mod duration;
 pub mod etag;
 pub mod event;
 pub mod file;
+pub mod finding;
 pub mod ids;
 pub mod job;
 pub mod key_template;
@@ -17,6 +19,8 @@ pub mod limits;
 pub mod matching;
 pub mod object;
 pub mod ports;
+pub mod reject;
+pub mod report;
 pub mod retry;
 pub mod rule;
 pub mod size;

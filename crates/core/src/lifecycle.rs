@@ -9,13 +9,15 @@
 //! Every decision to commit is guarded: the job by its `rev`, the task by its fencing token, the chunk by not being
 //! there. Whoever loses the race loads again and decides again.
 
-use crate::chunks::ChunkPlan;
+use crate::chunks::{ChunkPlan, Survey};
 use crate::event::{EventKind, NewEvent};
+use crate::finding::{Finding, FindingRecord};
 use crate::ids::JobId;
 use crate::job::{Failure, Job, JobStatus};
 use crate::limits;
 use crate::object::ObjectRef;
 use crate::ports::{Change, ChangeSet, Durability};
+use crate::report::ChunkReport;
 use crate::task::{ChunkRecord, FencingToken, Task, TaskError, TaskId, TaskKind};
 use crate::time::Timestamp;
 use serde_json::json;
@@ -38,11 +40,8 @@ pub struct Snapshot<'a> {
 /// What happened to a job.
 #[derive(Clone, Debug)]
 pub enum Happening {
-    /// The plan task cut the input; `multipart` gathers the outputs.
-    Planned {
-        plan: ChunkPlan,
-        multipart: String,
-    },
+    /// The plan task cut the input.
+    Planned(Planned),
     /// The plan task did the whole work, or the assemble task made the result. The caller adds the publication.
     Finished(Finished),
     ChunkDone(ChunkRecord),
@@ -62,11 +61,25 @@ pub enum Happening {
 }
 
 #[derive(Clone, Debug)]
+pub struct Planned {
+    pub plan: ChunkPlan,
+    /// Where the chunks begin, if the plan says that the input was surveyed.
+    pub survey: Option<Survey>,
+    /// Gathers the outputs.
+    pub multipart: String,
+    /// Gathers the rejects, where there may be any.
+    pub reject_multipart: Option<String>,
+}
+
+#[derive(Clone, Debug)]
 pub struct Finished {
-    pub output: ObjectRef,
+    /// The result, or why the rejects leave none.
+    pub outcome: Result<ObjectRef, Failure>,
     /// A one-lease job has no plan before.
     pub plan: ChunkPlan,
     pub rejects: u64,
+    pub reject_file: Option<ObjectRef>,
+    pub report: ChunkReport,
 }
 
 #[derive(Debug)]
@@ -113,7 +126,7 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
         return unwanted(snapshot);
     }
     match happening {
-        Happening::Planned { plan, multipart } => planned(snapshot, plan, multipart, now),
+        Happening::Planned(made) => planned(snapshot, made, now),
         Happening::Finished(finished) => complete(snapshot, finished, now),
         Happening::ChunkDone(record) => chunk_done(snapshot, record, now),
         Happening::TaskFailed(error) => task_failed(snapshot, error, now, chance),
@@ -126,15 +139,20 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
 }
 
 /// The plan is recorded and the first chunks become tasks; each finished chunk brings the next one.
-fn planned(snapshot: Snapshot<'_>, plan: ChunkPlan, multipart: String, now: Timestamp) -> Decision {
+fn planned(snapshot: Snapshot<'_>, made: Planned, now: Timestamp) -> Decision {
     let Some((task, token)) = snapshot.held.filter(|_| snapshot.job.plan.is_none()) else {
         return unwanted(snapshot);
     };
     let mut job = next_rev(snapshot.job);
     start(&mut job, task, now);
+    let Planned { plan, survey, multipart, reject_multipart } = made;
     job.plan = Some(plan);
     job.multipart = Some(multipart);
+    job.reject_multipart = reject_multipart;
     let mut changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token));
+    if let Some(survey) = survey {
+        changes.push(Change::InsertSurvey { job: job.id.clone(), run: job.run, survey });
+    }
     for _ in 0..plan.count.min(limits::CHUNK_WINDOW) {
         add_next_chunk(&mut job, &mut changes, now);
     }
@@ -172,22 +190,45 @@ fn complete(snapshot: Snapshot<'_>, finished: Finished, now: Timestamp) -> Decis
     }
     let mut job = next_rev(snapshot.job);
     start(&mut job, task, now);
-    job.status = JobStatus::Completed;
+    let Finished { outcome, plan, rejects, reject_file, report } = finished;
+    let ChunkReport { records, summary, metadata, finding, filename } = report.bounded();
     job.finished_at = Some(now);
-    job.bytes_in = finished.plan.input_bytes;
-    job.bytes_out = finished.output.size;
-    job.output = Some(finished.output);
-    job.plan = Some(finished.plan);
-    job.chunks_planned = finished.plan.count;
-    job.chunks_done = finished.plan.count;
-    job.rejects = finished.rejects;
+    job.bytes_in = plan.input_bytes;
+    job.plan = Some(plan);
+    job.chunks_planned = plan.count;
+    job.chunks_done = plan.count;
+    job.rejects = rejects;
+    job.records = records;
+    job.reject_file = reject_file;
+    job.summary = summary;
+    job.metadata.extend(metadata);
+    job.result_name = filename;
     job.multipart = None;
-    let changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token)).with(Change::Emit(event(
-        EventKind::JobCompleted,
-        &job,
-        now,
-    )));
+    job.reject_multipart = None;
+    let mut changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token));
+    let kind = match outcome {
+        Ok(output) => {
+            job.status = JobStatus::Completed;
+            job.bytes_out = output.size;
+            job.output = Some(output);
+            changes.changes.extend(finding.map(|finding| Change::PutFinding(record_of(&job, finding, now))));
+            EventKind::JobCompleted
+        }
+        Err(failure) => {
+            job.status = JobStatus::Failed;
+            job.bytes_out = 0;
+            job.failure = Some(failure);
+            EventKind::JobFailed
+        }
+    };
+    changes.push(Change::Emit(event(kind, &job, now)));
     store(job, changes, Durability::Synced)
+}
+
+fn record_of(job: &Job, finding: Finding, now: Timestamp) -> FindingRecord {
+    let (processor, job_id) = (job.process.kind.clone(), job.id.clone());
+    let (bucket, key) = (job.input.bucket.clone(), job.input.key.clone());
+    FindingRecord { processor, bucket, key, job: job_id, at: now, finding }
 }
 
 /// Tried again after a wait, or the job fails with the reason.
@@ -249,11 +290,16 @@ fn retried(job: &Job, now: Timestamp) -> Decision {
     job.run += 1;
     job.plan = None;
     job.multipart = None;
+    job.reject_multipart = None;
     job.chunks_planned = 0;
     job.chunks_done = 0;
     job.bytes_in = 0;
     job.bytes_out = 0;
     job.rejects = 0;
+    job.records = 0;
+    job.reject_file = None;
+    job.summary.clear();
+    job.result_name = None;
     job.attempts = 0;
     job.failure = None;
     job.output = None;
@@ -317,7 +363,9 @@ pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
         "key": job.input.key,
         "chunks": { "total": job.chunks_total(), "done": job.chunks_done },
         "bytes": { "in": job.bytes_in, "out": job.bytes_out, "total": job.input.size },
+        "rejects": job.rejects,
         "failure": job.failure,
+        "metadata": job.metadata,
     });
     let id: JobId = job.id.clone();
     NewEvent { kind, at: now, job: Some(id), file: None, upload: job.upload.clone(), data }

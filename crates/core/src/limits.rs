@@ -146,6 +146,22 @@ pub const FAILURE_DETAIL_CHARS_MAX: usize = 2000;
 pub const INLINE_BYTES_MAX: u64 = 64 * KIB;
 /// Bytes read, transformed and written at a time: fits a core's L2 cache together with its output.
 pub const IO_BLOCK_BYTES: usize = 256 * 1024;
+/// What a survey notes for all chunks of a job, as JSON: it is read with each of them.
+pub const SURVEY_NOTE_BYTES_MAX: usize = 256 * 1024;
+/// Of a rejected record, what the reject file shows; the input has the rest.
+pub const REJECT_RECORD_BYTES_MAX: usize = 16 * 1024;
+/// A job's `summary`, and the metadata that a processor adds, as JSON.
+pub const JOB_SUMMARY_BYTES_MAX: usize = 16 * 1024;
+/// Records of any format: columns, one value, and a record as a whole. A spreadsheet has 16,384 columns; a value or record
+/// beyond these is a file that was taken for something it is not, and would be held in memory.
+pub const COLUMNS_MAX: usize = 16_384;
+pub const VALUE_BYTES_MAX: usize = 8 * MIB as usize;
+pub const RECORD_BYTES_MAX: usize = 16 * MIB as usize;
+/// JSON nested deeper is an attack on whoever reads it by recursion.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Entries of an archive, and bytes of the manifest that names them: it is read into memory.
+pub const ARCHIVE_ENTRIES_MAX: usize = 100_000;
+pub const ARCHIVE_MANIFEST_BYTES_MAX: u64 = 16 * MIB;
 /// Text that `lines.prefix` may put before each line.
 pub const PREFIX_BYTES_MAX: usize = 64 * 1024;
 

@@ -4,6 +4,7 @@ use crate::key_template::KeyTemplate;
 use crate::limits;
 use crate::matching::{Pattern, Subject};
 use crate::object::{BucketName, Origin};
+use crate::reject::RejectTolerance;
 use crate::retry::RetryPolicy;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
@@ -69,6 +70,12 @@ pub struct Rule {
     /// Objects written by jobs start this rule only below this depth; 1 means uploads only.
     #[serde(default = "one")]
     pub max_generation: u32,
+    /// How many bad records a job may set aside and still complete.
+    #[serde(default)]
+    pub rejects: RejectTolerance,
+    /// Buckets that jobs may read besides their input, for archives; all if not given.
+    #[serde(default)]
+    pub sources: Option<Vec<BucketName>>,
     #[serde(default)]
     pub delete_source: bool,
     #[serde(default = "yes")]
@@ -139,6 +146,7 @@ impl RuleSet {
                 return Err(format!("rule {:?} is given twice", rule.id.as_str()));
             }
             rule.retry.check().map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
+            rule.rejects.check().map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
             if rule.max_generation == 0 || rule.max_generation > limits::GENERATIONS_MAX {
                 return Err(format!(
                     "rule {:?}: max_generation is {}; use 1 to {}",

@@ -2,6 +2,7 @@
 
 use crate::ids::JobId;
 use crate::ports::PartRef;
+use crate::report::ChunkReport;
 use crate::rule::QueueName;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ impl TaskError {
 }
 
 /// What a finished chunk left behind: a part of the result, and what its transform wants to tell the assembly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChunkRecord {
     pub job: JobId,
     pub run: u32,
@@ -124,7 +125,12 @@ pub struct ChunkRecord {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub rejects: u64,
-    /// The transform's own note (for example the quote state at both ends of a CSV chunk).
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    pub note: serde_json::Value,
+    /// The chunk's part of the reject file, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reject_part: Option<PartRef>,
+    /// Of the reject file's bytes.
+    #[serde(default)]
+    pub reject_bytes: u64,
+    #[serde(default)]
+    pub report: ChunkReport,
 }

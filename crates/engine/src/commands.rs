@@ -1,7 +1,7 @@
 //! What doors may order: uploads, cancel, retry, delete. Each checks its request, then makes one durable change.
 
 use crate::error::CommandError;
-use crate::publish::abandon_multipart;
+use crate::publish::abandon_multiparts;
 use crate::{Engine, ingest};
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
@@ -169,7 +169,7 @@ impl Engine {
     /// A cancelled job starts nothing; what runs for it stops at its next sign of life.
     pub async fn cancel_job(&self, id: &JobId) -> Result<Job, CommandError> {
         let job = self.change_job(id, "not_cancellable", || Happening::Cancelled).await?;
-        abandon_multipart(&self.inner.ports, &job).await;
+        abandon_multiparts(&self.inner.ports, &job).await;
         Ok(job)
     }
 

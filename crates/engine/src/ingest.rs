@@ -5,9 +5,10 @@
 
 use crate::Engine;
 use crate::error::CommandError;
-use crate::publish::abandon_multipart;
+use crate::publish::abandon_multiparts;
 use filemill_core::event::{EventKind, NewEvent};
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId};
 use filemill_core::job::{Failure, Job, JobStatus, Target};
 use filemill_core::key_template::KeyParts;
@@ -15,7 +16,9 @@ use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
 use filemill_core::matching::Subject;
 use filemill_core::object::{ObjectRef, Sequencer};
-use filemill_core::ports::{Announcement, AnnouncementKind, Change, ChangeSet, Durability, StateError, is_newer};
+use filemill_core::ports::{
+    Announcement, AnnouncementKind, Change, ChangeSet, Durability, FindingQuery, StateError, is_newer,
+};
 use filemill_core::rule::{Process, Rule};
 use filemill_core::upload::{Upload, UploadStatus};
 use serde_json::json;
@@ -85,7 +88,7 @@ async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), Stat
         let over = known.map(|f| f.sequencer);
         let changes = match announcement.kind {
             AnnouncementKind::Created => created(engine, announcement, &id, over).await?,
-            AnnouncementKind::Removed => removed(engine, announcement, &id, over),
+            AnnouncementKind::Removed => removed(engine, announcement, &id, over).await?,
         };
         match engine.commit(changes, Durability::Lazy).await {
             Ok(_) => return Ok(()),
@@ -121,11 +124,31 @@ async fn created(
     Ok(changes)
 }
 
-fn removed(engine: &Engine, a: &Announcement, id: &FileId, over: Option<Sequencer>) -> ChangeSet {
+async fn removed(
+    engine: &Engine,
+    a: &Announcement,
+    id: &FileId,
+    over: Option<Sequencer>,
+) -> Result<ChangeSet, StateError> {
     let mut file = file_of(a, id, None);
     file.removed_at = Some(a.at);
     let event = file_event(EventKind::FileRemoved, &file, engine);
-    ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event))
+    let mut changes = ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event));
+    for found in findings_of(engine, a).await? {
+        let FindingRecord { processor, bucket, key, .. } = found;
+        changes.push(Change::RemoveFinding { processor, bucket, key });
+    }
+    Ok(changes)
+}
+
+/// What was found in a file goes with it.
+async fn findings_of(engine: &Engine, a: &Announcement) -> Result<Vec<FindingRecord>, StateError> {
+    let limit = u32::try_from(limits::RULES_PER_OBJECT_MAX).unwrap_or(u32::MAX);
+    let behind_its_keys = Some((a.bucket.clone(), a.key.clone(), String::new()));
+    let query =
+        FindingQuery { bucket: Some(a.bucket.clone()), after: behind_its_keys, limit, ..FindingQuery::default() };
+    let page = engine.inner.ports.state.findings(&query).await?;
+    Ok(page.items.into_iter().filter(|found| found.key == a.key).collect())
 }
 
 fn file_of(a: &Announcement, id: &FileId, upload: Option<&Upload>) -> File {
@@ -198,11 +221,18 @@ fn birth(
         run: 1,
         plan: None,
         multipart: None,
+        reject_multipart: None,
         chunks_planned: 0,
         chunks_done: 0,
         bytes_in: 0,
         bytes_out: 0,
         rejects: 0,
+        records: 0,
+        tolerance: rule.rejects,
+        reject_file: None,
+        summary: serde_json::Map::new(),
+        result_name: None,
+        sources: rule.sources.clone(),
         attempts: 0,
         failure: None,
         upload: upload.map(|u| u.id.clone()),
@@ -252,7 +282,7 @@ async fn supersede(engine: &Engine, mut job: Job, by: AnnouncementKind) -> Resul
         let Decision::Commit { changes, durability, .. } = decision else { return Ok(()) };
         match engine.commit(changes, durability).await {
             Ok(_) => {
-                abandon_multipart(ports, &job).await;
+                abandon_multiparts(ports, &job).await;
                 return Ok(());
             }
             Err(StateError::Conflict(_)) => match ports.state.job(&job.id).await? {

@@ -27,7 +27,7 @@ pub use compute::Compute;
 pub use config::{BucketSettings, EngineConfig, QueueSettings};
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
-pub use oneshot::{OneShot, OneShotError};
+pub use oneshot::{OneShot, OneShotDone, OneShotError, OneShotWork};
 pub use queries::{Health, Link};
 pub use registry::Registry;
 

@@ -29,17 +29,19 @@ impl Engine {
         Ok(committed)
     }
 
-    pub(crate) async fn commit_with_result(
+    pub(crate) async fn commit_with_results(
         &self,
         job: &Job,
         mut changes: ChangeSet,
-        publication: Publication,
+        publications: Vec<Publication>,
         durability: Durability,
     ) -> Result<Committed, CommitError> {
-        if self.inner.ports.state.publishes() {
-            changes.push(Change::Publish(publication));
-        } else {
-            publish_first(&self.inner.ports, job, publication).await?;
+        for publication in publications {
+            if self.inner.ports.state.publishes() {
+                changes.push(Change::Publish(publication));
+            } else {
+                publish_first(&self.inner.ports, job, publication).await?;
+            }
         }
         Ok(self.commit(changes, durability).await?)
     }
@@ -95,11 +97,11 @@ async fn is_of_newer_version(ports: &Ports, job: &Job, there: &ObjectInfo) -> Re
 }
 
 /// Gives up the parts of a job that ended without a result. What fails here the sweeper does.
-pub(crate) async fn abandon_multipart(ports: &Ports, job: &Job) {
-    let Some(id) = job.multipart.clone() else { return };
-    let upload = MultipartRef { bucket: job.target.bucket.clone(), key: job.target.key.clone(), id };
-    match ports.blobs.abort_multipart(&upload).await {
-        Ok(()) | Err(BlobError::NotFound(_)) => {}
-        Err(e) => tracing::warn!(job = %job.id, error = %e, "parts of an ended job were not removed yet"),
+pub(crate) async fn abandon_multiparts(ports: &Ports, job: &Job) {
+    for upload in [job.gathering(), job.gathering_rejects()].into_iter().flatten() {
+        match ports.blobs.abort_multipart(&upload).await {
+            Ok(()) | Err(BlobError::NotFound(_)) => {}
+            Err(e) => tracing::warn!(job = %job.id, error = %e, "parts of an ended job were not removed yet"),
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Engine {
         self.inner.config.rules.all()
     }
 
-    pub fn processors(&self) -> impl Iterator<Item = &'static ProcessorSpec> + '_ {
+    pub fn processors(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
         self.inner.ports.processors.specs()
     }
 
@@ -80,7 +80,7 @@ impl Engine {
                     let message = format!("the result of job {id} was replaced by a later one under the same key");
                     return Err(CommandError::Conflict { code: "no_result", message });
                 }
-                self.download_link_to(&output.bucket, &output.key)
+                self.download_link_to(&output.bucket, &output.key, job.result_name.as_deref())
             }
             (_, status) => Err(CommandError::Conflict {
                 code: "no_result",
@@ -91,11 +91,12 @@ impl Engine {
 
     pub async fn download_link(&self, id: &FileId) -> Result<Link, CommandError> {
         let file = self.file(id).await?;
-        self.download_link_to(&file.bucket, &file.key)
+        self.download_link_to(&file.bucket, &file.key, None)
     }
 
-    fn download_link_to(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Link, CommandError> {
-        let file_name = key.rsplit('/').next().filter(|n| !n.is_empty()).map(str::to_owned);
+    /// A browser calls it `name`, or what its key ends in.
+    fn download_link_to(&self, bucket: &BucketName, key: &ObjectKey, name: Option<&str>) -> Result<Link, CommandError> {
+        let file_name = name.or_else(|| key.rsplit('/').next()).filter(|n| !n.is_empty()).map(str::to_owned);
         let request = PresignRequest {
             bucket: bucket.clone(),
             key: key.clone(),

@@ -7,22 +7,41 @@ use std::sync::Arc;
 
 #[derive(Clone, Default)]
 pub struct Registry {
-    by_kind: Arc<BTreeMap<&'static str, &'static dyn Processor>>,
+    by_kind: Arc<BTreeMap<String, Arc<dyn Processor>>>,
 }
 
 impl Registry {
+    /// The built-in ones.
     pub fn new(processors: impl IntoIterator<Item = &'static dyn Processor>) -> Self {
-        Registry { by_kind: Arc::new(processors.into_iter().map(|p| (p.spec().kind, p)).collect()) }
+        let built_in = processors.into_iter().map(|p| Arc::new(p) as Arc<dyn Processor>);
+        Registry { by_kind: Arc::new(built_in.map(|p| (p.spec().kind.to_string(), p)).collect()) }
     }
 
-    pub fn specs(&self) -> impl Iterator<Item = &'static ProcessorSpec> + '_ {
+    /// And those that an operator defined. The error names a kind that is taken.
+    pub fn with(self, defined: impl IntoIterator<Item = Arc<dyn Processor>>) -> Result<Self, String> {
+        let mut by_kind = (*self.by_kind).clone();
+        for processor in defined {
+            let kind = processor.spec().kind.to_string();
+            if by_kind.insert(kind.clone(), processor).is_some() {
+                return Err(format!("there is a processor {kind:?} already; give yours another name"));
+            }
+        }
+        Ok(Registry { by_kind: Arc::new(by_kind) })
+    }
+
+    /// By kind.
+    pub fn specs(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
         self.by_kind.values().map(|p| p.spec())
+    }
+
+    pub fn spec(&self, kind: &str) -> Option<&ProcessorSpec> {
+        self.by_kind.get(kind).map(|p| p.spec())
     }
 
     /// The transform for a kind and its options. The error names what is wrong and what is known.
     pub fn prepare(&self, process: &Process) -> Result<Box<dyn Transform>, String> {
         let processor = self.by_kind.get(process.kind.as_str()).ok_or_else(|| {
-            let known: Vec<&str> = self.by_kind.keys().copied().collect();
+            let known: Vec<&str> = self.by_kind.keys().map(String::as_str).collect();
             format!("there is no processor {:?}; known are {}", process.kind, known.join(", "))
         })?;
         processor.prepare(&process.options).map_err(|e| format!("{}: {e}", process.kind))

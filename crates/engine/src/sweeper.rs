@@ -6,6 +6,7 @@
 use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::event::{EventKind, NewEvent};
+use filemill_core::job::Job;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
 use filemill_core::object::BucketName;
@@ -125,7 +126,9 @@ async fn is_forgotten(engine: &Engine, begun: &MultipartInfo) -> Result<bool, St
         return Ok(begun.begun_at < engine.now().minus(limits::MULTIPART_TTL));
     };
     let job = engine.inner.ports.state.job(&origin.job).await?;
-    Ok(job.is_none_or(|j| j.status.is_terminal() || j.multipart.as_ref() != Some(&begun.upload.id)))
+    let id = Some(&begun.upload.id);
+    let is_its = |j: &Job| [&j.multipart, &j.reject_multipart].iter().any(|known| known.as_ref() == id);
+    Ok(job.is_none_or(|j| j.status.is_terminal() || !is_its(&j)))
 }
 
 async fn abort(engine: &Engine, upload: &MultipartRef) -> Result<(), CommandError> {

@@ -118,8 +118,8 @@ async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
             watch.stop();
             match ended {
                 Ended::LeaseLost => return,
-                Ended::Unwanted => Some(Done { happening: Happening::TaskUnwanted, publication: None }),
-                Ended::Stuck(error) => Some(Done { happening: Happening::TaskFailed(error), publication: None }),
+                Ended::Unwanted => Some(Done { happening: Happening::TaskUnwanted, publications: Vec::new() }),
+                Ended::Stuck(error) => Some(Done { happening: Happening::TaskFailed(error), publications: Vec::new() }),
             }
         }
     };
@@ -136,15 +136,23 @@ async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
 async fn run_step(engine: &Engine, job: &Job, lease: &Lease, watch: Arc<Watch>) -> Done {
     let unwanted = job.status.is_terminal() || job.run != lease.task.id.run;
     if unwanted {
-        return Done { happening: Happening::TaskUnwanted, publication: None };
+        return Done { happening: Happening::TaskUnwanted, publications: Vec::new() };
     }
     if lease.task.attempts > job.retry.attempts {
         let last = lease.task.last_error.clone();
         let lost = || TaskError::permanent("worker_lost", "every worker that took this task stopped without a word");
         let error = TaskError { permanent: true, ..last.unwrap_or_else(lost) };
-        return Done { happening: Happening::TaskFailed(error), publication: None };
+        return Done { happening: Happening::TaskFailed(error), publications: Vec::new() };
     }
-    let chunk_limits = engine.inner.config.chunk_limits;
-    let step = Step { ports: &engine.inner.ports, job, task: &lease.task, chunk_limits, watch };
-    step.run().await.unwrap_or_else(|e| Done { happening: Happening::TaskFailed(e), publication: None })
+    let config = &engine.inner.config;
+    let step = Step {
+        ports: &engine.inner.ports,
+        job,
+        task: &lease.task,
+        chunk_limits: config.chunk_limits,
+        watch,
+        default_bucket: &config.default_bucket,
+        link_ttl: config.download_link_ttl,
+    };
+    step.run().await.unwrap_or_else(|e| Done { happening: Happening::TaskFailed(e), publications: Vec::new() })
 }

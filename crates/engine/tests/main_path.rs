@@ -432,7 +432,7 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
     };
     for (path, value, says) in [
         ("/process/kind", json!("nope"), "no processor"),
-        ("/process/text", json!(5), "must be a string"),
+        ("/process/text", json!(5), "expected a string"),
         ("/output/bucket", json!("uploads"), "overwrite its own input"),
     ] {
         let mut rule = hello();

@@ -3,7 +3,9 @@
 //! A processor sees bytes and gives bytes. It knows nothing of stores, jobs or retries.
 
 pub mod lines_prefix;
-pub mod suite;
+mod options;
+#[cfg(test)]
+mod suite;
 
 use filemill_core::ports::Processor;
 

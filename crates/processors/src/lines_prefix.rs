@@ -4,45 +4,46 @@
 //! unchanged: CR, NUL, invalid UTF-8, a missing final newline. The text before a line belongs to the chunk that holds
 //! the line's first byte, so a chunk needs one byte of look-behind, and lines of any length are cut anywhere.
 
+use crate::options;
 use filemill_core::chunks::Cut;
 use filemill_core::limits::{IO_BLOCK_BYTES, PREFIX_BYTES_MAX};
-use filemill_core::ports::{ChunkReport, InputFacts, OptionSpec, ProcessError, Processor, ProcessorSpec, Transform};
+use filemill_core::ports::{
+    Chunk, ChunkReport, InputFacts, OptionSpec, ProcessError, Processor, ProcessorSpec, Transform, Work,
+};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::ops::Range;
 
 pub struct LinesPrefix;
 
 static SPEC: ProcessorSpec = ProcessorSpec {
-    kind: "lines.prefix",
-    summary: "Puts a text before each line; every other byte stays as it is.",
+    kind: Cow::Borrowed("lines.prefix"),
+    summary: Cow::Borrowed("Puts a text before each line; every other byte stays as it is."),
     options: &[OptionSpec {
-        name: "text",
-        kind: "string",
         required: true,
-        summary: "What to put before each line, at most 64 KiB.",
-        example: "\"Hello! \"",
+        ..OptionSpec::new("text", "string", "What to put before each line, at most 64 KiB.", "\"Hello! \"")
     }],
 };
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    text: String,
+}
 
 struct Prefix {
     text: Vec<u8>,
 }
 
 impl Processor for LinesPrefix {
-    fn spec(&self) -> &'static ProcessorSpec {
+    fn spec(&self) -> &ProcessorSpec {
         &SPEC
     }
 
     fn prepare(&self, options: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
-        if let Some(unknown) = options.keys().find(|name| *name != "text") {
-            return Err(format!("there is no option {unknown:?}; known is \"text\""));
-        }
-        let text = match options.get("text") {
-            Some(Value::String(text)) => text.clone().into_bytes(),
-            Some(other) => return Err(format!("option \"text\" must be a string, not {other}")),
-            None => return Err("option \"text\" is missing: the text to put before each line".into()),
-        };
+        let text = options::read::<Options>(options)?.text.into_bytes();
         if text.len() > PREFIX_BYTES_MAX {
             return Err(format!("option \"text\" has {} bytes; at most {PREFIX_BYTES_MAX} are allowed", text.len()));
         }
@@ -59,17 +60,12 @@ impl Transform for Prefix {
         chunk.start.saturating_sub(1)..chunk.end
     }
 
-    fn process(
-        &self,
-        chunk: &Range<u64>,
-        input: &mut dyn Read,
-        output: &mut dyn Write,
-    ) -> Result<ChunkReport, ProcessError> {
-        let mut block = vec![0; block_bytes(chunk)];
-        let mut at_line_start = chunk.start == 0 || look_behind(input)? == Some(b'\n');
-        let mut out = Buffered { bytes: Vec::with_capacity(2 * block.len()), output };
+    fn process(&self, chunk: &Chunk<'_>, work: &mut Work<'_>) -> Result<ChunkReport, ProcessError> {
+        let mut block = vec![0; block_bytes(&chunk.range)];
+        let mut at_line_start = chunk.range.start == 0 || look_behind(work.input)? == Some(b'\n');
+        let mut out = Buffered { bytes: Vec::with_capacity(2 * block.len()), output: work.output };
         loop {
-            let read = read_some(input, &mut block)?;
+            let read = read_some(work.input, &mut block)?;
             if read == 0 {
                 break;
             }
@@ -196,33 +192,30 @@ mod tests {
         input.extend_from_slice(b"\nend");
         let expected = reference(b"> ", &input);
         for chunk_bytes in [700_001, 1 << 20, 1 << 30] {
-            assert!(suite::chunked(&*prepared("> "), &input, chunk_bytes) == expected, "{chunk_bytes}");
+            assert!(
+                suite::chunked(&*prepared("> "), &input, chunk_bytes).expect("a result").output == expected,
+                "{chunk_bytes}"
+            );
         }
     }
 
     #[test]
     fn an_empty_text_and_an_empty_input_change_nothing() {
-        assert_eq!(suite::chunked(&*prepared(""), b"a\n\nb", 1), b"a\n\nb");
-        assert_eq!(suite::chunked(&*prepared("x"), b"", 1), b"");
+        suite::every_cut_equals(&*prepared(""), b"a\n\nb", b"a\n\nb");
+        suite::every_cut_equals(&*prepared("x"), b"", b"");
     }
 
     #[test]
     fn a_text_larger_than_a_block_is_allowed_up_to_its_limit() {
         let text = "t".repeat(PREFIX_BYTES_MAX);
-        assert_eq!(suite::chunked(&*prepared(&text), b"a\nb", 1), reference(text.as_bytes(), b"a\nb"));
+        suite::every_cut_equals(&*prepared(&text), b"a\nb", &reference(text.as_bytes(), b"a\nb"));
         assert!(LinesPrefix.prepare(&options(&format!("{text}t"))).is_err());
     }
 
-    #[test]
-    fn wrong_options_say_what_to_do() {
-        for (options, says) in [
-            (json!({}), "missing"),
-            (json!({ "text": 5 }), "must be a string"),
-            (json!({ "text": "a", "txt": "b" }), "no option \"txt\""),
-        ] {
-            let error = LinesPrefix.prepare(options.as_object().expect("an object")).err().expect("refused");
-            assert!(error.contains(says), "{error}");
-        }
+    suite::processor_suite! {
+        processor: LinesPrefix,
+        options: [json!({ "text": "> " }), json!({ "text": "" })],
+        pieces: ["\n", "\r\n", "\r", "\0", "é", "ab", "\u{feff}"],
     }
 
     proptest! {
@@ -233,7 +226,7 @@ mod tests {
             chunk_bytes in 1u64..300,
         ) {
             let expected = reference(text.as_bytes(), &input);
-            prop_assert_eq!(suite::chunked(&*prepared(&text), &input, chunk_bytes), expected);
+            prop_assert_eq!(suite::chunked(&*prepared(&text), &input, chunk_bytes).expect("a result").output, expected);
         }
     }
 }

@@ -10,6 +10,7 @@ use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::{Job, JobStatus, Target};
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey, ObjectRef, Sequencer};
 use filemill_core::ports::*;
+use filemill_core::reject::RejectTolerance;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{Name, Process};
 use filemill_core::task::{ChunkRecord, Task, TaskId};
@@ -157,11 +158,18 @@ pub fn job(name: &str, nth: u64) -> Job {
         run: 1,
         plan: None,
         multipart: None,
+        reject_multipart: None,
         chunks_planned: 0,
         chunks_done: 0,
         bytes_in: 0,
         bytes_out: 0,
         rejects: 0,
+        records: 0,
+        tolerance: RejectTolerance::default(),
+        reject_file: None,
+        summary: serde_json::Map::new(),
+        result_name: None,
+        sources: None,
         attempts: 0,
         failure: None,
         upload: None,
@@ -187,8 +195,11 @@ pub fn plan_task(job: &Job) -> Task {
 
 pub fn chunk_record(job: &Job, index: u32) -> ChunkRecord {
     let part = Some(PartRef { number: index + 1, handle: Some(format!("part-{index}")), etag: None });
-    let note = serde_json::json!({ "quoted": true });
-    ChunkRecord { job: job.id.clone(), run: job.run, index, part, bytes_in: 5, bytes_out: 7, rejects: 1, note }
+    let summary = serde_json::json!({ "cells": 3 }).as_object().cloned().unwrap_or_default();
+    let report = ChunkReport { records: 4, summary, ..ChunkReport::default() };
+    let reject_part = Some(PartRef { number: index + 1, handle: None, etag: Some(Etag::new("0123")) });
+    let (job, run) = (job.id.clone(), job.run);
+    ChunkRecord { job, run, index, part, bytes_in: 5, bytes_out: 7, rejects: 1, reject_part, reject_bytes: 9, report }
 }
 
 pub fn new_file(file: File) -> Change {

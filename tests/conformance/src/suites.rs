@@ -128,6 +128,12 @@ macro_rules! state_store_suite {
             files_are_listed_by_bucket_and_key_in_pages,
             the_upload_of_an_object_is_the_newest_that_is_not_received,
             chunks_are_listed_by_index_and_run,
+            a_survey_is_stored_once_and_read_whole,
+            cleaning_takes_the_surveys_of_ended_jobs,
+            an_object_has_one_finding_by_processor,
+            findings_are_found_by_each_property_in_pages,
+            findings_are_counted_and_averaged,
+            a_result_and_its_rejects_are_published_together,
         }
     };
 }

@@ -1,17 +1,24 @@
 //! `filemill run`: the service's processors on files here and now, in one pass and constant memory.
 
+mod rejects;
+mod sources;
+
 use crate::client::download::Draft;
 use crate::client::source;
 use crate::config::{Config, Overrides};
 use crate::exit::{BrokenOutput, Ending};
 use crate::{backends, output, progress};
 use anyhow::{Context, Result};
+use filemill_core::chunks::Survey;
 use filemill_core::limits;
-use filemill_core::ports::ChunkReport;
+use filemill_core::reject::RejectTolerance;
 use filemill_core::rule::{Process, RuleId};
-use filemill_engine::{OneShot, OneShotError, Registry};
+use filemill_engine::{OneShot, OneShotDone, OneShotError, OneShotWork, Registry};
+use rejects::RejectFile;
 use serde_json::{Value, json};
-use std::io::{self, BufWriter, Read, Write};
+use sources::FilesBeside;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -46,41 +53,50 @@ struct Errand<'a> {
 
 /// What became of one file.
 struct Done {
-    report: ChunkReport,
+    made: OneShotDone,
+    reject_file: Option<PathBuf>,
     bytes_in: u64,
     bytes_out: u64,
     took: Duration,
 }
 
+/// What to do with each file.
+struct Order {
+    process: Process,
+    tolerance: RejectTolerance,
+}
+
 impl Args {
     pub fn run(self) -> Result<()> {
         let registry = backends::processors();
-        let process = self.process(&registry)?;
+        let order = self.order(&registry)?;
         let mut items = Vec::new();
         for errand in self.errands()? {
-            let done = errand.run(&registry, &process).with_context(|| errand.input.display().to_string())?;
+            let done = errand.run(&registry, &order).with_context(|| errand.input.display().to_string())?;
             items.push(errand.to_json(&done));
         }
         if self.json { output::json(&json!({ "items": items })) } else { Ok(()) }
     }
 
-    fn process(&self, registry: &Registry) -> Result<Process> {
+    fn order(&self, registry: &Registry) -> Result<Order> {
         let config = Config::load(self.config.as_deref(), &Overrides::default(), registry)?;
         let rule = RuleId::parse(&self.rule).ok().and_then(|id| config.rules.get(&id).cloned());
         let is_kind = registry.specs().any(|spec| spec.kind == self.rule);
-        let mut process = match rule {
-            Some(rule) => rule.process.clone(),
-            None if is_kind => Process { kind: self.rule.clone(), options: Default::default() },
+        let (mut process, tolerance) = match rule {
+            Some(rule) => (rule.process.clone(), rule.rejects),
+            None if is_kind => {
+                (Process { kind: self.rule.clone(), options: Default::default() }, RejectTolerance::default())
+            }
             None => return Err(self.unknown_rule(&config, registry)),
         };
         process.options.extend(self.set.iter().cloned());
         registry.prepare(&process).map_err(|e| Ending::usage(format!("{e}; --set KEY=VALUE gives an option")))?;
-        Ok(process)
+        Ok(Order { process, tolerance })
     }
 
     fn unknown_rule(&self, config: &Config, registry: &Registry) -> anyhow::Error {
         let rules: Vec<&str> = config.rules.all().iter().map(|r| r.id.as_str()).collect();
-        let kinds: Vec<&str> = registry.specs().map(|s| s.kind).collect();
+        let kinds: Vec<&str> = registry.specs().map(|s| &*s.kind).collect();
         Ending::not_found(format!(
             "there is no rule or processor {:?}; rules of {}: {}; processors: {}",
             self.rule,
@@ -131,14 +147,23 @@ fn check_outputs(errands: &[Errand<'_>]) -> Result<()> {
 }
 
 impl Errand<'_> {
-    fn run(&self, registry: &Registry, process: &Process) -> Result<Done> {
-        let one_shot = OneShot::new(registry, process).map_err(Ending::usage)?;
-        let (input, size) = self.open()?;
+    fn run(&self, registry: &Registry, order: &Order) -> Result<Done> {
+        let one_shot = OneShot::new(registry, &order.process).map_err(Ending::usage)?;
+        let (mut input, size) = self.open()?;
+        let mut survey = None;
+        if one_shot.needs_survey() {
+            let mut file = twice_readable(input, size)?;
+            let size = file.metadata()?.len();
+            let surveyed = one_shot.survey(size, &mut io::BufReader::new(&mut file));
+            survey = Some(surveyed.map_err(|e| self.error(e))?);
+            file.rewind()?;
+            input = Input::File(file);
+        }
         match &self.output {
-            None => self.pass(&one_shot, input, size, &mut output::raw()?),
+            None => self.pass(&one_shot, order, (input, size, survey), &mut output::raw()?),
             Some(path) => {
                 let mut draft = Draft::beside(path)?;
-                let done = self.pass(&one_shot, input, size, draft.writer())?;
+                let done = self.pass(&one_shot, order, (input, size, survey), draft.writer())?;
                 draft.keep().with_context(|| format!("cannot write {}", path.display()))?;
                 Ok(done)
             }
@@ -146,36 +171,44 @@ impl Errand<'_> {
     }
 
     /// The input, and its size if it has one.
-    fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
+    fn open(&self) -> Result<(Input, Option<u64>)> {
         if self.input == Path::new("-") {
-            return Ok((Box::new(io::stdin()), None));
+            return Ok((Input::Pipe, None));
         }
         let file = source::open(self.input)?;
         let facts = file.metadata()?;
         let size = facts.is_file().then_some(facts.len());
-        Ok((Box::new(file), size))
+        Ok((Input::File(file), size))
     }
 
     fn pass(
         &self,
         one_shot: &OneShot,
-        input: Box<dyn Read + Send>,
-        size: Option<u64>,
+        order: &Order,
+        (input, size, survey): (Input, Option<u64>, Option<Survey>),
         output: &mut dyn Write,
     ) -> Result<Done> {
         let name = self.input.to_string_lossy();
         let bar = progress::bytes(&name, size);
         let mut output = Counted { output: BufWriter::with_capacity(limits::IO_BLOCK_BYTES, output), bytes: 0 };
+        let mut reject_file = RejectFile::beside(self.output.as_deref());
         let began = Instant::now();
         // exactly the bytes that were there at the start, also of a log that grows meanwhile
-        let outcome = match size {
-            Some(size) => one_shot.run(&name, Some(size), bar.wrap_read(input.take(size)), &mut output),
-            None => one_shot.run(&name, None, bar.wrap_read(input), &mut output),
-        };
+        let mut input = bar.wrap_read(input.reader().take(size.unwrap_or(u64::MAX)));
+        let mut rejects = reject_file.writer();
+        let sources = FilesBeside::of(self.input);
+        let work = OneShotWork { input: &mut input, output: &mut output, rejects: &mut rejects, sources: &sources };
+        let outcome = one_shot.run(&name, size, survey, work);
+        drop(rejects);
         bar.finish_and_clear();
-        let report = outcome.map_err(|e| self.error(e))?;
+        let made = outcome.map_err(|e| self.error(e))?;
+        let reject_file = reject_file.keep()?;
+        if let Some(why) = order.tolerance.refuses(made.rejects, made.report.records) {
+            let place = reject_file.map(|path| format!("; see {}", path.display())).unwrap_or_default();
+            return Err(Ending::failed(format!("{why}{place}")));
+        }
         let (bytes_in, bytes_out) = (one_shot.bytes_read(), output.bytes);
-        Ok(Done { report, bytes_in, bytes_out, took: began.elapsed() })
+        Ok(Done { made, reject_file, bytes_in, bytes_out, took: began.elapsed() })
     }
 
     fn error(&self, e: OneShotError) -> anyhow::Error {
@@ -193,9 +226,39 @@ impl Errand<'_> {
             "input": self.input.to_string_lossy(),
             "output": self.output.as_ref().map(|o| o.to_string_lossy()),
             "bytes": { "in": done.bytes_in, "out": done.bytes_out },
-            "rejects": done.report.rejects,
+            "records": done.made.report.records,
+            "rejects": done.made.rejects,
+            "reject_file": done.reject_file.as_ref().map(|path| path.to_string_lossy()),
+            "summary": done.made.report.summary,
             "took_ms": u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+enum Input {
+    File(File),
+    Pipe,
+}
+
+impl Input {
+    fn reader(self) -> Box<dyn Read + Send> {
+        match self {
+            Input::File(file) => Box::new(file),
+            Input::Pipe => Box::new(io::stdin()),
+        }
+    }
+}
+
+/// The file itself, or a temporary copy of what cannot be read again.
+fn twice_readable(input: Input, size: Option<u64>) -> Result<File> {
+    match input {
+        Input::File(file) if size.is_some() => Ok(file),
+        other => {
+            let mut copy = tempfile::tempfile().context("cannot keep the input for a second reading")?;
+            io::copy(&mut other.reader(), &mut copy).context("cannot keep the input for a second reading")?;
+            copy.rewind()?;
+            Ok(copy)
+        }
     }
 }
 

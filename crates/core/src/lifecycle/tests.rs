@@ -6,6 +6,7 @@ use crate::etag::Etag;
 use crate::job::Target;
 use crate::object::{BucketName, ObjectKey, Sequencer};
 use crate::ports::PartRef;
+use crate::reject::RejectTolerance;
 use crate::retry::RetryPolicy;
 use crate::rule::{Name, Process};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,11 +39,18 @@ fn job(chunks: Option<u32>) -> Job {
         run: 1,
         plan: chunks.map(plan),
         multipart: chunks.map(|_| "m".into()),
+        reject_multipart: None,
         chunks_planned: chunks.unwrap_or(0),
         chunks_done: 0,
         bytes_in: 0,
         bytes_out: 0,
         rejects: 0,
+        records: 0,
+        tolerance: RejectTolerance::default(),
+        reject_file: None,
+        summary: serde_json::Map::new(),
+        result_name: None,
+        sources: None,
         attempts: 0,
         failure: None,
         upload: None,
@@ -55,17 +63,31 @@ fn job(chunks: Option<u32>) -> Job {
 }
 
 fn plan(count: u32) -> ChunkPlan {
-    ChunkPlan { input_bytes: u64::from(count), chunk_bytes: 1, count }
+    ChunkPlan { input_bytes: u64::from(count), chunk_bytes: 1, count, surveyed: false }
 }
 
 fn finished(count: u32) -> Happening {
-    Happening::Finished(Finished { output: object("results", 8), plan: plan(count), rejects: 0 })
+    let outcome = Ok(object("results", 8));
+    let report = ChunkReport::default();
+    Happening::Finished(Finished { outcome, plan: plan(count), rejects: 0, reject_file: None, report })
+}
+
+/// Too many records were rejected.
+fn refused(count: u32) -> Happening {
+    let outcome = Err(Failure { code: "too_many_rejects".into(), message: "2 of 2".into(), detail: None });
+    let (report, reject_file) = (ChunkReport::default(), Some(object("results", 9)));
+    Happening::Finished(Finished { outcome, plan: plan(count), rejects: 2, reject_file, report })
+}
+
+fn cut(count: u32) -> Happening {
+    Happening::Planned(Planned { plan: plan(count), survey: None, multipart: "m".into(), reject_multipart: None })
 }
 
 fn record(job: &Job, index: u32) -> ChunkRecord {
     let part = Some(PartRef { number: index + 1, handle: None, etag: None });
-    let note = serde_json::Value::Null;
-    ChunkRecord { job: job.id.clone(), run: job.run, index, part, bytes_in: 1, bytes_out: 1, rejects: 0, note }
+    let (job, run, report) = (job.id.clone(), job.run, ChunkReport::default());
+    let (reject_part, reject_bytes) = (None, 0);
+    ChunkRecord { job, run, index, part, bytes_in: 1, bytes_out: 1, rejects: 0, reject_part, reject_bytes, report }
 }
 
 fn task(id: TaskId, attempts: u32) -> Task {
@@ -90,7 +112,7 @@ fn the_table_of_states_and_happenings() {
     use JobStatus::{Cancelled, Completed, Failed, Queued, Running};
     let transient = || Happening::TaskFailed(TaskError::transient("x", "x"));
     let permanent = || Happening::TaskFailed(TaskError::permanent("x", "x"));
-    let planned = || Happening::Planned { plan: plan(2), multipart: "m".into() };
+    let planned = || cut(2);
     // happening, the task held with its attempts, then the outcome for queued, running, completed, failed, cancelled
     type Row = (&'static str, Box<dyn Fn() -> Happening>, Option<(TaskKind, u32)>, [&'static str; 5]);
     let ended = ["drop", "drop", "drop"];
@@ -101,6 +123,7 @@ fn the_table_of_states_and_happenings() {
         ("planned", Box::new(planned), Some((TaskKind::Plan, 1)), ["running", "drop", "drop", "drop", "drop"]),
         row("finished whole", || finished(1), Some((TaskKind::Plan, 1)), "completed", "drop", ended),
         row("finished early", || finished(2), Some((TaskKind::Assemble, 1)), "completed", "drop", ended),
+        row("refused whole", || refused(1), Some((TaskKind::Plan, 1)), "failed", "drop", ended),
         ("try again", Box::new(transient), Some((TaskKind::Plan, 1)), ["queued", "running", "drop", "drop", "drop"]),
         ("tries used", Box::new(transient), Some((TaskKind::Plan, 2)), ["failed", "failed", "drop", "drop", "drop"]),
         ("permanent", Box::new(permanent), Some((TaskKind::Plan, 1)), ["failed", "failed", "drop", "drop", "drop"]),
@@ -143,7 +166,7 @@ fn no_decision_outgrows_a_commit() {
     let job = job(None);
     let held = task(TaskId::plan(&job.id, 1), 1);
     let snapshot = Snapshot { job: &job, held: Some((&held, FencingToken(1))), chunk_recorded: false };
-    let planned = Happening::Planned { plan: plan(limits::PARTS_MAX), multipart: "m".into() };
+    let planned = cut(limits::PARTS_MAX);
     match decide(snapshot, planned, NOW, 0) {
         Decision::Commit { changes, .. } => assert!(changes.changes.len() <= limits::CHANGES_MAX),
         Decision::Stale(why) => panic!("{why}"),
@@ -158,7 +181,7 @@ fn what_a_person_waits_for_is_synced() {
         (finished(1), Some(&held), Durability::Synced),
         (Happening::TaskFailed(TaskError::permanent("x", "x")), Some(&held), Durability::Synced),
         (Happening::Cancelled, None, Durability::Synced),
-        (Happening::Planned { plan: plan(2), multipart: "m".into() }, Some(&held), Durability::Lazy),
+        (cut(2), Some(&held), Durability::Lazy),
     ] {
         let snapshot = Snapshot { job: &job, held: held.map(|t| (t, FencingToken(1))), chunk_recorded: false };
         match decide(snapshot, happening, NOW, 0) {
@@ -316,7 +339,7 @@ fn outcomes_of(job: &Job, id: &TaskId, chunks: u32) -> Vec<Happening> {
     let fails = Happening::TaskFailed(TaskError::transient("x", "x"));
     match id.kind {
         TaskKind::Plan if chunks == 0 => vec![finished(1), fails],
-        TaskKind::Plan => vec![Happening::Planned { plan: plan(chunks), multipart: "m".into() }, fails],
+        TaskKind::Plan => vec![cut(chunks), fails],
         TaskKind::Chunk => vec![Happening::ChunkDone(record(job, id.index)), fails],
         TaskKind::Assemble => vec![finished(chunks), fails],
     }

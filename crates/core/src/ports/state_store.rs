@@ -9,13 +9,17 @@
 //! * S5 a reader sees a committed set whole.
 //! * S6 events are numbered in commit order. A number is never given twice, even where a crash took its event.
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
-//!   A bucket, upload or part that is not there refuses the set with `Conflict`.
+//!   A bucket, upload or part that is not there refuses the set with `Conflict`. A set publishes two objects at most: a
+//!   result and its rejects.
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
+//! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
 
 use super::{BoxError, Durability, PartRef, Staged};
+use crate::chunks::Survey;
 use crate::etag::Etag;
 use crate::event::{LiveEvent, NewEvent};
 use crate::file::File;
+use crate::finding::FindingRecord;
 use crate::ids::{FileId, JobId, UploadId};
 use crate::job::{Job, JobStatus};
 use crate::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
@@ -24,6 +28,7 @@ use crate::task::{ChunkRecord, FencingToken, Task, TaskId};
 use crate::time::Timestamp;
 use crate::upload::{Upload, UploadStatus};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 #[async_trait]
 pub trait StateStore: Send + Sync {
@@ -42,6 +47,11 @@ pub trait StateStore: Send + Sync {
     async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError>;
     /// All recorded chunks of a run, by index.
     async fn chunks(&self, job: &JobId, run: u32) -> Result<Vec<ChunkRecord>, StateError>;
+    async fn survey(&self, job: &JobId, run: u32) -> Result<Option<Survey>, StateError>;
+    /// By bucket, key and processor.
+    async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, StateError>;
+    /// Over all that the query finds, whatever its `after` and `limit`.
+    async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError>;
     /// Removed ones too (`removed_at` is set).
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError>;
     /// By bucket and key; without the removed ones.
@@ -54,7 +64,7 @@ pub trait StateStore: Send + Sync {
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError>;
     /// Open jobs that have no task at all: there should be none; the sweeper makes one.
     async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError>;
-    /// Deletes what ended jobs left: tasks, chunk records; events beyond the newest `events_kept`. Answers how many.
+    /// Deletes what ended jobs left: tasks, chunk records, surveys; events beyond the newest `events_kept`. Answers how many.
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError>;
 
     /// Stored events with a higher number, in order.
@@ -94,6 +104,12 @@ pub enum Change {
     EndTask(TaskId, FencingToken),
     /// Insert. One there: `Conflict`, so a chunk counts once.
     InsertChunk(ChunkRecord),
+    /// Insert. One there for this run: `Conflict`.
+    InsertSurvey { job: JobId, run: u32, survey: Survey },
+    /// Insert or replace the one of its processor, bucket and key (S9).
+    PutFinding(FindingRecord),
+    /// Remove it, if it is there (S9).
+    RemoveFinding { processor: String, bucket: BucketName, key: ObjectKey },
     /// Append to the live feed.
     Emit(NewEvent),
     /// Make the result visible (see S7). An overwritten object is replaced, as by PUT.
@@ -136,8 +152,8 @@ pub enum PublicationSource {
 /// What a commit made.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    /// The object of the set's `Publish`.
-    pub published: Option<ObjectInfo>,
+    /// The objects of the set's `Publish`, in their order.
+    pub published: Vec<ObjectInfo>,
     /// The number of the set's last event.
     pub last_event: Option<u64>,
 }
@@ -176,6 +192,31 @@ pub struct FileQuery {
     pub prefix: Option<String>,
     pub after: Option<(BucketName, ObjectKey)>,
     pub limit: u32,
+}
+
+/// Filters are ANDed.
+#[derive(Clone, Debug, Default)]
+pub struct FindingQuery {
+    pub processor: Option<String>,
+    pub label: Option<String>,
+    pub bucket: Option<BucketName>,
+    /// With a trailing `*`: a prefix.
+    pub key: Option<String>,
+    /// Found at this time or later.
+    pub since: Option<Timestamp>,
+    /// Found before this time.
+    pub until: Option<Timestamp>,
+    pub after: Option<(BucketName, ObjectKey, String)>,
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindingSummary {
+    pub count: u64,
+    /// How many have each label.
+    pub labels: BTreeMap<String, u64>,
+    /// The mean of each number over those that have it.
+    pub means: BTreeMap<String, f64>,
 }
 
 /// `more` is true if the query has further items behind the last.

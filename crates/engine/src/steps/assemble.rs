@@ -5,30 +5,45 @@ use super::failure::{task_error_of_blob, task_error_of_state};
 use super::{Done, Made, Step};
 use bytes::Bytes;
 use filemill_core::etag::Etag;
-use filemill_core::ports::{PartRef, PublicationSource, Staged};
+use filemill_core::ports::{ChunkReport, MultipartRef, PartRef, PublicationSource, Staged};
 use filemill_core::task::{ChunkRecord, TaskError};
 
 impl Step<'_> {
     pub(super) async fn assemble(&self) -> Result<Done, TaskError> {
         let Some((plan, upload)) = self.gathering() else { return Ok(unwanted()) };
-        let records = self.ports.state.chunks(&self.job.id, self.job.run).await.map_err(task_error_of_state)?;
+        let mut records = self.ports.state.chunks(&self.job.id, self.job.run).await.map_err(task_error_of_state)?;
         check_complete(&records, plan.count)?;
-        let size = records.iter().map(|r| r.bytes_out).sum();
-        let rejects = records.iter().map(|r| r.rejects).sum();
-        let parts: Vec<PartRef> = records.into_iter().filter_map(|r| r.part).collect();
+        let mut report = ChunkReport::default();
+        records.iter_mut().for_each(|r| report.add(std::mem::take(&mut r.report)));
+        let reject_count = records.iter().map(|r| r.rejects).sum();
+        let rejects = match self.gathering_rejects().filter(|_| reject_count > 0) {
+            Some(upload) => {
+                let size = records.iter().map(|r| r.reject_bytes).sum();
+                let parts = records.iter_mut().filter_map(|r| r.reject_part.take()).collect();
+                Some(gathered(upload, size, parts)?)
+            }
+            None => None,
+        };
         let content_type = match self.ports.blobs.multipart(&upload).await {
             Ok(begun) => begun.attributes.content_type,
             Err(e) if self.ports.state.publishes() => return Err(task_error_of_blob(e)),
             Err(_) => None,
         };
-        let (etag, source) = if parts.is_empty() {
-            let nothing = Staged::inline(Bytes::new());
-            (nothing.etag.clone(), PublicationSource::Staged(nothing))
-        } else {
-            (tag_of(&parts)?, PublicationSource::Multipart { id: upload.id, parts })
-        };
-        Ok(self.finished(plan, Made { size, etag, source }, content_type, rejects))
+        let size = records.iter().map(|r| r.bytes_out).sum();
+        let parts = records.into_iter().filter_map(|r| r.part).collect();
+        let made = gathered(upload, size, parts)?;
+        Ok(self.finished(plan, made, content_type, (reject_count, rejects), report))
     }
+}
+
+fn gathered(upload: MultipartRef, size: u64, parts: Vec<PartRef>) -> Result<Made, TaskError> {
+    let (etag, source) = if parts.is_empty() {
+        let nothing = Staged::inline(Bytes::new());
+        (nothing.etag.clone(), PublicationSource::Staged(nothing))
+    } else {
+        (tag_of(&parts)?, PublicationSource::Multipart { id: upload.id, parts })
+    };
+    Ok(Made { size, etag, source })
 }
 
 fn check_complete(records: &[ChunkRecord], count: u32) -> Result<(), TaskError> {

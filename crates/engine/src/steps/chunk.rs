@@ -1,9 +1,10 @@
-//! One chunk: its range of the input becomes one part of the result.
+//! One chunk: its range of the input becomes one part of the result, and its rejects one part of the reject file.
 
 use super::failure::{task_error_of_blob, task_error_of_state};
+use super::transform::{Place, Transformed};
 use super::{Done, Step};
 use filemill_core::checksum::Checksums;
-use filemill_core::chunks::ChunkPlan;
+use filemill_core::chunks::{ChunkPlan, Survey};
 use filemill_core::lifecycle::Happening;
 use filemill_core::ports::{MultipartRef, PartRef, Staged};
 use filemill_core::task::{ChunkRecord, TaskError};
@@ -16,22 +17,30 @@ impl Step<'_> {
         if known.map_err(task_error_of_state)?.is_some() {
             return Ok(unwanted());
         }
-        let range = plan.range(index);
-        let bytes_in = range.end - range.start;
-        let (staged, report, _) = self.transform(self.prepare()?, range).await?;
-        let bytes_out = staged.size;
-        let part = if bytes_out == 0 { None } else { Some(self.put_part(&upload, index + 1, staged).await?) };
-        let record = ChunkRecord {
-            job: self.job.id.clone(),
-            run: self.job.run,
-            index,
-            part,
-            bytes_in,
-            bytes_out,
-            rejects: report.rejects,
-            note: report.note,
+        let survey = if plan.surveyed { Some(self.stored_survey().await?) } else { None };
+        let place = Place::of(plan, survey, index);
+        let bytes_in = place.range.end - place.range.start;
+        let made = self.transform(self.prepare()?, place).await?;
+        let Transformed { output, rejects: set_aside, reject_count: rejects, report, .. } = made;
+        let (bytes_out, reject_bytes) = (output.size, set_aside.as_ref().map_or(0, |r| r.size));
+        let part = if bytes_out == 0 { None } else { Some(self.put_part(&upload, index + 1, output).await?) };
+        let reject_part = match (set_aside, self.gathering_rejects()) {
+            (None, _) => None,
+            (Some(bytes), Some(upload)) => Some(self.put_part(&upload, index + 1, bytes).await?),
+            (Some(_), None) => {
+                let message = "the processor set records aside although it said that it would not; this is a bug in it";
+                return Err(TaskError::permanent("rejects_unannounced", message));
+            }
         };
-        Ok(Done { happening: Happening::ChunkDone(record), publication: None })
+        let (job, run) = (self.job.id.clone(), self.job.run);
+        let record =
+            ChunkRecord { job, run, index, part, bytes_in, bytes_out, rejects, reject_part, reject_bytes, report };
+        Ok(Done { happening: Happening::ChunkDone(record), publications: Vec::new() })
+    }
+
+    async fn stored_survey(&self) -> Result<Survey, TaskError> {
+        let survey = self.ports.state.survey(&self.job.id, self.job.run).await.map_err(task_error_of_state)?;
+        survey.ok_or_else(|| TaskError::transient("state_unavailable", "the job's survey cannot be read"))
     }
 
     async fn put_part(&self, upload: &MultipartRef, number: u32, staged: Staged) -> Result<PartRef, TaskError> {
@@ -43,12 +52,15 @@ impl Step<'_> {
 
     /// The plan and the multipart upload of a job that has begun.
     pub(super) fn gathering(&self) -> Option<(ChunkPlan, MultipartRef)> {
-        let target = self.job.target.clone();
-        let id = self.job.multipart.clone()?;
-        Some((self.job.plan?, MultipartRef { bucket: target.bucket, key: target.key, id }))
+        Some((self.job.plan?, self.job.gathering()?))
+    }
+
+    /// The multipart upload of the reject file, where there may be rejects.
+    pub(super) fn gathering_rejects(&self) -> Option<MultipartRef> {
+        self.job.gathering_rejects()
     }
 }
 
 pub(super) fn unwanted() -> Done {
-    Done { happening: Happening::TaskUnwanted, publication: None }
+    Done { happening: Happening::TaskUnwanted, publications: Vec::new() }
 }

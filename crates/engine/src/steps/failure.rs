@@ -33,7 +33,7 @@ pub(super) fn task_error_of_state(e: StateError) -> TaskError {
 
 pub(super) fn task_error_of_process(e: ProcessError) -> TaskError {
     match e {
-        ProcessError::Input(e) => e,
+        ProcessError::Failed(e) => e,
         ProcessError::Io(e) if e.kind() == io::ErrorKind::InvalidData => corrupt(e.to_string()),
         ProcessError::Io(e) => {
             TaskError::transient("io", "reading the file or writing the result failed").with_detail(chain(&e))

@@ -4,6 +4,8 @@ mod assemble;
 mod chunk;
 mod failure;
 mod plan;
+mod rejects;
+mod sources;
 mod transform;
 mod watch;
 
@@ -13,18 +15,22 @@ pub(crate) use watch::{Watch, Watched};
 use crate::Ports;
 use filemill_core::chunks::{ChunkLimits, ChunkPlan};
 use filemill_core::etag::Etag;
-use filemill_core::job::{Job, Target};
+use filemill_core::job::{Failure, Job};
 use filemill_core::lifecycle::{Finished, Happening};
-use filemill_core::object::ObjectRef;
-use filemill_core::ports::{Publication, PublicationSource};
+use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
+use filemill_core::ports::{ChunkReport, Publication, PublicationSource};
 use filemill_core::task::{Task, TaskError, TaskKind};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Of the reject file: a line of JSON for each.
+const REJECTS_TYPE: &str = "application/x-ndjson";
 
 /// What a step made of its task.
 pub(crate) struct Done {
     pub happening: Happening,
-    /// The result, where the step finished the job.
-    pub publication: Option<Publication>,
+    /// The result and the rejects, where the step finished the job.
+    pub publications: Vec<Publication>,
 }
 
 /// The bytes of a result, before they are visible.
@@ -40,6 +46,10 @@ pub(crate) struct Step<'a> {
     pub task: &'a Task,
     pub chunk_limits: ChunkLimits,
     pub watch: Arc<Watch>,
+    /// Of sources without a bucket.
+    pub default_bucket: &'a BucketName,
+    /// Of links to the input.
+    pub link_ttl: Duration,
 }
 
 impl Step<'_> {
@@ -51,15 +61,40 @@ impl Step<'_> {
         }
     }
 
-    /// The job is done: its result and the publication that makes it visible.
-    fn finished(&self, plan: ChunkPlan, made: Made, content_type: Option<String>, rejects: u64) -> Done {
+    /// The job is done: its result, unless too many records were rejected, its rejects, and the publications that make
+    /// them visible.
+    fn finished(
+        &self,
+        plan: ChunkPlan,
+        result: Made,
+        content_type: Option<String>,
+        (rejects, reject_file): (u64, Option<Made>),
+        report: ChunkReport,
+    ) -> Done {
+        let mut publications = Vec::new();
+        let outcome = match self.job.tolerance.refuses(rejects, report.records) {
+            None => {
+                let (output, publication) = self.publication(self.job.target.key.clone(), result, content_type);
+                publications.push(publication);
+                Ok(output)
+            }
+            Some(message) => Err(Failure { code: "too_many_rejects".into(), message, detail: None }),
+        };
+        let reject_file = reject_file.map(|made| {
+            let (key, content_type) = (self.job.target.reject_key(), Some(REJECTS_TYPE.to_owned()));
+            let (object, publication) = self.publication(key, made, content_type);
+            publications.push(publication);
+            object
+        });
+        let finished = Finished { outcome, plan, rejects, reject_file, report };
+        Done { happening: Happening::Finished(finished), publications }
+    }
+
+    fn publication(&self, key: ObjectKey, made: Made, content_type: Option<String>) -> (ObjectRef, Publication) {
         let Made { size, etag, source } = made;
-        let Target { bucket, key } = self.job.target.clone();
-        let output = ObjectRef { bucket: bucket.clone(), key: key.clone(), size, etag: etag.clone() };
+        let bucket = self.job.target.bucket.clone();
+        let object = ObjectRef { bucket: bucket.clone(), key: key.clone(), size, etag: etag.clone() };
         let attributes = self.result_attributes(content_type);
-        Done {
-            happening: Happening::Finished(Finished { output, plan, rejects }),
-            publication: Some(Publication { bucket, key, attributes, etag, size, source }),
-        }
+        (object, Publication { bucket, key, attributes, etag, size, source })
     }
 }

@@ -1,12 +1,52 @@
 //! One range of the input through the transform into staged bytes, on a thread of its own.
 
 use super::failure::{task_error_of_blob, task_error_of_process};
+use super::rejects::StagedRejects;
+use super::sources::JobSources;
+use super::watch::Beating;
 use super::{Step, Watched};
+use filemill_core::chunks::{ChunkPlan, Start, Survey};
 use filemill_core::object::{Attributes, Origin};
-use filemill_core::ports::{BlobError, ChunkReport, InputFacts, ProcessError, Staged, Transform};
+use filemill_core::ports::{
+    BlobError, Chunk, ChunkReport, InputFacts, OpenObject, ProcessError, Staged, Transform, Work,
+};
 use filemill_core::task::TaskError;
+use serde_json::Value;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// What a transform made of a chunk.
+pub(super) struct Transformed {
+    pub output: Staged,
+    /// The bytes of the rejects, if there are any.
+    pub rejects: Option<Staged>,
+    pub reject_count: u64,
+    pub report: ChunkReport,
+    /// Of the input.
+    pub content_type: Option<String>,
+}
+
+/// Which chunk.
+pub(super) struct Place {
+    pub index: u32,
+    pub range: Range<u64>,
+    pub is_last: bool,
+    pub start: Start,
+    pub note: Value,
+}
+
+impl Place {
+    pub fn of(plan: ChunkPlan, survey: Option<Survey>, index: u32) -> Self {
+        let is_last = index + 1 == plan.count;
+        match survey {
+            None => Place { index, range: plan.range(index), is_last, start: Start::FIRST, note: Value::Null },
+            Some(survey) => {
+                let range = survey.range(index, plan.input_bytes);
+                Place { index, range, is_last, start: survey.starts[index as usize], note: survey.note }
+            }
+        }
+    }
+}
 
 impl Step<'_> {
     pub(super) fn prepare(&self) -> Result<Arc<dyn Transform>, TaskError> {
@@ -24,35 +64,69 @@ impl Step<'_> {
         Attributes { content_type, origin: Some(origin), ..Attributes::default() }
     }
 
-    /// The staged output, the transform's report and the input's content type.
+    /// Reads the whole input for its borders and its note.
+    pub(super) async fn survey(&self, transform: Arc<dyn Transform>, plan: ChunkPlan) -> Result<Survey, TaskError> {
+        let open = self.open(0..self.job.input.size).await?;
+        let mut reader = Watched { reader: open.body.into_reader(), watch: self.watch.clone() };
+        let survey = self.compute(move || Ok(transform.survey(&plan, &mut reader)?)).await?;
+        survey.check(self.job.input.size, plan.count).map_err(|message| TaskError::permanent("survey", message))?;
+        Ok(survey)
+    }
+
     pub(super) async fn transform(
         &self,
         transform: Arc<dyn Transform>,
-        chunk: Range<u64>,
-    ) -> Result<(Staged, ChunkReport, Option<String>), TaskError> {
-        let input = &self.job.input;
-        let reach = transform.reach(&chunk, self.facts(None));
-        let reach = reach.start.min(input.size)..reach.end.min(input.size);
-        let open = self.ports.blobs.open(&input.bucket, &input.key, Some(&input.etag), Some(reach)).await;
-        let open = open.map_err(task_error_of_blob)?;
+        place: Place,
+    ) -> Result<Transformed, TaskError> {
+        let reach = transform.reach(&place.range, self.facts(None));
+        let open = self.open(reach).await?;
         let content_type = open.info.attributes.content_type.clone();
-        let blobs = self.ports.blobs.clone();
-        let mut reader = Watched { reader: open.body.into_reader(), watch: self.watch.clone() };
-        let work = move || -> Result<(Staged, ChunkReport), WorkError> {
-            let mut stage = blobs.stage(None)?;
-            let report = transform.process(&chunk, &mut reader, &mut stage)?;
-            Ok((stage.finish()?, report))
+        let (blobs, watch, sources) = (self.ports.blobs.clone(), self.watch.clone(), JobSources::of(self));
+        let (key, size) = (self.job.input.key.clone(), self.job.input.size);
+        let mut reader = Watched { reader: open.body.into_reader(), watch: watch.clone() };
+        let work = move || {
+            let input = InputFacts { key: &key, size, content_type: content_type.as_deref() };
+            let Place { index, range, is_last, start, note } = place;
+            let chunk = Chunk { input, range, index, is_last, line: start.line, record: start.record, note: &note };
+            let mut output = Beating { inner: blobs.stage(None)?, watch: watch.clone() };
+            let mut rejects = StagedRejects::new(blobs);
+            let mut work = Work {
+                input: &mut reader,
+                output: &mut output,
+                rejects: &mut rejects,
+                sources: &sources,
+                pulse: &*watch,
+            };
+            let report = transform.process(&chunk, &mut work)?;
+            let output = output.inner.finish()?;
+            let (rejects, reject_count) = rejects.finish()?;
+            Ok(Transformed { output, rejects, reject_count, report, content_type })
         };
-        let (staged, report) = match self.ports.compute.run(work).await {
-            Ok(Ok(made)) => made,
-            Ok(Err(WorkError::Blob(e))) => return Err(task_error_of_blob(e)),
-            Ok(Err(WorkError::Process(e))) => return Err(task_error_of_process(e)),
+        self.compute(work).await
+    }
+
+    /// The version that the job is about.
+    async fn open(&self, range: Range<u64>) -> Result<OpenObject, TaskError> {
+        let input = &self.job.input;
+        let range = range.start.min(input.size)..range.end.min(input.size);
+        let open = self.ports.blobs.open(&input.bucket, &input.key, Some(&input.etag), Some(range)).await;
+        open.map_err(task_error_of_blob)
+    }
+
+    async fn compute<T, F>(&self, work: F) -> Result<T, TaskError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, WorkError> + Send + 'static,
+    {
+        match self.ports.compute.run(work).await {
+            Ok(Ok(made)) => Ok(made),
+            Ok(Err(WorkError::Blob(e))) => Err(task_error_of_blob(e)),
+            Ok(Err(WorkError::Process(e))) => Err(task_error_of_process(e)),
             Err(panicked) => {
                 let message = "the processor stopped on this file; this is a bug in the processor";
-                return Err(TaskError::transient("processor_panicked", message).with_detail(panicked));
+                Err(TaskError::transient("processor_panicked", message).with_detail(panicked))
             }
-        };
-        Ok((staged, report, content_type))
+        }
     }
 }
 

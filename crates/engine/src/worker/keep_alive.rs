@@ -32,14 +32,15 @@ pub(super) async fn keep_alive(engine: &Engine, job: &Job, lease: &Lease, watch:
         total += tick;
         since_renewal += tick;
         still += tick;
-        let read = watch.bytes_read();
-        if read != seen {
-            seen = read;
+        let signs = watch.signs();
+        if signs != seen {
+            seen = signs;
             still = Duration::ZERO;
+            let read = watch.bytes_read();
             engine.inner.progress.moved(&engine.inner.feed, job, lease.task.id.index, read, engine.now());
         }
         if still >= config.no_progress_timeout {
-            let message = format!("no byte was read for {}", format_duration(config.no_progress_timeout));
+            let message = format!("no byte moved for {}", format_duration(config.no_progress_timeout));
             return Ended::Stuck(TaskError::transient("no_progress", message));
         }
         if total >= config.task_timeout {

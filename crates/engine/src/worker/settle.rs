@@ -4,7 +4,7 @@
 
 use super::source::retire_source;
 use crate::Engine;
-use crate::publish::{CommitError, abandon_multipart};
+use crate::publish::{CommitError, abandon_multiparts};
 use crate::steps::{Done, task_error_of_blob};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
@@ -15,7 +15,7 @@ use filemill_core::task::TaskError;
 /// Decides and commits; whoever lost a race loads again and decides again.
 pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Done) {
     let ports = &engine.inner.ports;
-    let Done { mut happening, mut publication } = done;
+    let Done { mut happening, mut publications } = done;
     for attempt in 0..limits::DECISIONS_MAX {
         if attempt > 0 {
             match ports.state.job(&job.id).await {
@@ -33,10 +33,12 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
         let snapshot = Snapshot { job: &job, held, chunk_recorded };
         let decision = lifecycle::decide(snapshot, happening.clone(), engine.now(), ports.chance.number());
         let Decision::Commit { changes, durability, job: changed } = decision else { return };
-        let completes = changed.status == JobStatus::Completed && job.status != JobStatus::Completed;
-        let result = publication.take().filter(|_| completes);
-        let again = result.as_ref().and_then(Publication::again);
-        match commit(engine, &job, changes, result, durability, completes).await {
+        let completes =
+            changed.status.is_terminal() && !job.status.is_terminal() && matches!(happening, Happening::Finished(_));
+        let made = if completes { std::mem::take(&mut publications) } else { Vec::new() };
+        let again: Option<Vec<Publication>> = made.iter().map(Publication::again).collect();
+        let again = again.filter(|again| !again.is_empty());
+        match commit(engine, &job, changes, made, durability, completes).await {
             Ok(()) => return settled(engine, &lease, &job, &changed).await,
             Err(Setback::Conflict) => {
                 if is_over(engine, &lease).await {
@@ -44,7 +46,7 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
                 }
                 match again {
                     _ if !completes => {}
-                    Some(same) if attempt < limits::DECISIONS_MAX / 2 => publication = Some(same),
+                    Some(same) if attempt < limits::DECISIONS_MAX / 2 => publications = same,
                     Some(_) => happening = Happening::TaskFailed(result_refused()),
                     None if has_place(engine, &job).await => {
                         ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
@@ -78,15 +80,14 @@ async fn commit(
     engine: &Engine,
     job: &Job,
     changes: ChangeSet,
-    publication: Option<Publication>,
+    publications: Vec<Publication>,
     durability: Durability,
     completes: bool,
 ) -> Result<(), Setback> {
-    let committed = match publication {
-        Some(publication) => engine.commit_with_result(job, changes, publication, durability).await,
-        None if completes => return Err(Setback::Conflict),
-        None => engine.commit(changes, durability).await.map_err(CommitError::State),
-    };
+    if completes && publications.is_empty() {
+        return Err(Setback::Conflict);
+    }
+    let committed = engine.commit_with_results(job, changes, publications, durability).await;
     match committed {
         Ok(_) => Ok(()),
         Err(CommitError::State(StateError::Conflict(_))) => Err(Setback::Conflict),
@@ -137,13 +138,13 @@ async fn settled(engine: &Engine, lease: &Lease, before: &Job, after: &Job) {
         (JobStatus::Completed, _) => {
             tracing::info!(job = %after.id, rule = %after.rule, bytes_in = after.bytes_in, "job completed");
             // a result without bytes left its multipart upload behind
-            abandon_multipart(&inner.ports, before).await;
+            abandon_multiparts(&inner.ports, before).await;
             retire_source(engine, after).await;
         }
         (_, failure) => {
             let (code, message) = failure.as_ref().map_or(("", ""), |f| (f.code.as_str(), f.message.as_str()));
             tracing::warn!(job = %after.id, rule = %after.rule, code, message, "job ended without a result");
-            abandon_multipart(&inner.ports, before).await;
+            abandon_multiparts(&inner.ports, before).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::samples::*;
+use filemill_core::chunks::Survey;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::ports::*;
 use filemill_core::upload::{Upload, UploadStatus};
@@ -33,11 +34,13 @@ pub async fn a_set_of_every_kind_is_applied_whole(backend: Backend) {
             Change::ReturnTask(returned.clone(), one.token),
             Change::HoldTask(two.task.id.clone(), two.token),
             Change::InsertChunk(chunk_record(&old, 0)),
+            Change::InsertSurvey { job: old.id.clone(), run: 1, survey: Survey::default() },
             Change::Emit(event(1)),
         ],
     )
     .await
     .expect("commit");
+    assert_eq!(backend.state.survey(&old.id, 1).await.expect("survey"), Some(Survey::default()));
     assert_eq!(committed.last_event, Some(backend.state.last_event().await.expect("last event")));
     let state = &backend.state;
     assert_eq!(state.file(&file("new", 1).id).await.expect("file"), Some(file("new", 1)));
@@ -55,7 +58,7 @@ pub async fn a_set_of_every_kind_is_applied_whole(backend: Backend) {
 /// S1
 pub async fn an_empty_set_changes_nothing(backend: Backend) {
     let committed = commit(&backend, []).await.expect("commit");
-    assert!(committed.last_event.is_none() && committed.published.is_none());
+    assert!(committed.last_event.is_none() && committed.published.is_empty());
 }
 
 /// S3

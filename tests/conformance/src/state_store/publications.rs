@@ -54,7 +54,7 @@ pub async fn staged_bytes_are_published_with_the_set(backend: Backend) {
         let publication = publication("a", staged(&backend, &content).await);
         let (etag, size) = (publication.etag.clone(), publication.size);
         let committed = commit(&backend, [Change::Publish(publication), Change::Emit(event(1))]).await.expect("commit");
-        let info = committed.published.expect("an object");
+        let info = committed.published.first().expect("an object").clone();
         assert_eq!((info.key.as_str(), &info.etag, info.size, &info.attributes), ("a", &etag, size, &attributes()));
         assert_eq!(backend.blobs.head(&bucket(), &key("a")).await.expect("head"), info);
         assert!(get(&backend, "a").await.expect("get") == content);
@@ -79,12 +79,32 @@ pub async fn parts_are_published_with_the_set_and_the_upload_ends(backend: Backe
         parts.push(put_part(&backend, &upload, nth as u32 + 1, content).await);
     }
     let committed = commit(&backend, [Change::Publish(gathering(&upload, &parts))]).await.expect("commit");
-    let info = committed.published.expect("an object");
+    let info = committed.published.first().expect("an object").clone();
     assert_eq!(info.etag, Etag::of_parts(parts.iter().map(|p| &p.etag)));
     assert!(get(&backend, "a").await.expect("get") == contents.concat());
     let ended = backend.blobs.multipart(&upload).await.map(|m| m.begun_at);
     assert!(matches!(ended, Err(BlobError::NotFound(Missing::Upload))), "{ended:?}");
     assert_eq!(all_announcements(&backend).await.len(), 1);
+}
+
+/// S7
+pub async fn a_result_and_its_rejects_are_published_together(backend: Backend) {
+    let backend = with_bucket(backend).await;
+    if !publishes(&backend).await {
+        return;
+    }
+    let both = async |last: &str| {
+        let result = publication("a", staged(&backend, b"result").await);
+        let rejects = publication(last, staged(&backend, b"rejects").await);
+        commit(&backend, [Change::Publish(result), Change::Publish(rejects)]).await
+    };
+    let made = both("a.rejects").await.expect("commit").published;
+    assert_eq!(made.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["a", "a.rejects"]);
+    assert_eq!(get(&backend, "a").await.expect("get"), b"result");
+    assert_eq!(get(&backend, "a.rejects").await.expect("get"), b"rejects");
+    assert_eq!(all_announcements(&backend).await.len(), 2);
+    let twice = both("a").await.map(|c| c.published.len());
+    assert!(matches!(twice, Err(StateError::Invalid(_))), "one object is named twice: {twice:?}");
 }
 
 /// S1, S7
@@ -143,7 +163,7 @@ pub async fn a_publication_replaces_an_object(backend: Backend) {
     }
     let before = put(&backend, "a", &bytes(2 * 1024 * 1024, 1)).await;
     let committed = commit(&backend, [Change::Publish(publication("a", inline(b"new")))]).await.expect("commit");
-    assert!(committed.published.expect("an object").sequencer > before.sequencer);
+    assert!(committed.published.first().expect("an object").clone().sequencer > before.sequencer);
     assert_eq!(get(&backend, "a").await.expect("get"), b"new");
 }
 

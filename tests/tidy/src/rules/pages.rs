@@ -87,7 +87,7 @@ fn described_metric(line: &str) -> Option<&str> {
 
 /// `io` of `TaskError::transient("io", ...)` and of `Failure { code: "io".into(), ... }`.
 fn failure_code(line: &str) -> Option<&str> {
-    let marks = ["TaskError::permanent(\"", "TaskError::transient(\"", "Failure { code: \""];
+    let marks = ["ProcessError::input(\"", "TaskError::permanent(\"", "TaskError::transient(\"", "Failure { code: \""];
     marks.iter().find_map(|mark| line.split_once(mark)?.1.split('"').next())
 }
 

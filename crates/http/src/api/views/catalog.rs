@@ -58,8 +58,8 @@ fn json(part: &impl Serialize) -> Value {
 #[schema(as = Processor)]
 pub struct ProcessorView {
     #[schema(example = "lines.prefix")]
-    pub kind: &'static str,
-    pub summary: &'static str,
+    pub kind: String,
+    pub summary: String,
     pub options: Vec<OptionView>,
 }
 
@@ -71,18 +71,26 @@ pub struct OptionView {
     pub kind: &'static str,
     pub required: bool,
     pub summary: &'static str,
+    /// JSON.
     pub example: &'static str,
+    /// JSON; `null` if nothing holds where the option is not given.
+    pub default: Option<&'static str>,
+    /// JSON; empty if the option may have any value of its kind.
+    pub choices: &'static [&'static str],
 }
 
-impl From<&'static ProcessorSpec> for ProcessorView {
-    fn from(spec: &'static ProcessorSpec) -> Self {
-        let option = |o: &'static OptionSpec| OptionView {
+impl From<&ProcessorSpec> for ProcessorView {
+    fn from(spec: &ProcessorSpec) -> Self {
+        let option = |o: &OptionSpec| OptionView {
             name: o.name,
             kind: o.kind,
             required: o.required,
             summary: o.summary,
             example: o.example,
+            default: (!o.default.is_empty()).then_some(o.default),
+            choices: o.choices,
         };
-        ProcessorView { kind: spec.kind, summary: spec.summary, options: spec.options.iter().map(option).collect() }
+        let (kind, summary) = (spec.kind.to_string(), spec.summary.to_string());
+        ProcessorView { kind, summary, options: spec.options.iter().map(option).collect() }
     }
 }
