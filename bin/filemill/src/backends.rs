@@ -16,7 +16,7 @@ pub fn processors() -> Registry {
 }
 
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
-pub fn open(data: &Path, credentials: &Credentials, endpoint: &str) -> Result<Ports> {
+pub fn open(data: &Path, credentials: &Credentials, endpoint: &str, processors: Registry) -> Result<Ports> {
     check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
@@ -31,7 +31,7 @@ pub fn open(data: &Path, credentials: &Credentials, endpoint: &str) -> Result<Po
         state: store.clone() as Arc<dyn StateStore>,
         queue: store as Arc<dyn TaskQueue>,
         clock,
-        processors: processors(),
+        processors,
         compute: Compute::Threads,
         chance: Chance::from_os(),
     })

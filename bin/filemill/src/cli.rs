@@ -1,7 +1,9 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
+mod archive;
 mod demo;
 mod files;
+mod findings;
 mod get;
 mod job;
 mod jobs;
@@ -43,7 +45,11 @@ enum Command {
     Jobs(jobs::Args),
     /// Show, follow, cancel or retry one job
     Job(job::Args),
-    /// List the service's rules, or check a config file
+    /// Put objects, or the results of jobs, into a zip archive
+    Archive(archive::Args),
+    /// List what processors found in files, such as their sentiment
+    Findings(findings::Args),
+    /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
 
@@ -59,6 +65,8 @@ impl Cli {
             Command::Files(args) => args.run(),
             Command::Jobs(args) => args.run(),
             Command::Job(args) => args.run(),
+            Command::Archive(args) => args.run(),
+            Command::Findings(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

@@ -5,6 +5,7 @@
 pub mod file;
 mod references;
 
+use crate::backends;
 use crate::exit::Ending;
 use anyhow::Result;
 use file::{ConfigFile, LogFormat};
@@ -40,6 +41,8 @@ pub struct Config {
     pub name: String,
     pub server: ServerSettings,
     pub rules: RuleSet,
+    /// The built-in ones and those that the file defines.
+    pub processors: Registry,
     buckets: BTreeMap<BucketName, BucketSettings>,
     queues: BTreeMap<QueueName, QueueSettings>,
     default_bucket: BucketName,
@@ -77,7 +80,7 @@ pub struct Overrides {
 
 impl Config {
     /// Reads the file, or the starter config if none is given.
-    pub fn load(path: Option<&Path>, overrides: &Overrides, processors: &Registry) -> Result<Config> {
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config> {
         let (name, folder, text) = match path {
             None => (STARTER_NAME.to_owned(), PathBuf::new(), STARTER.to_owned()),
             Some(path) => {
@@ -87,7 +90,7 @@ impl Config {
         };
         let env = |name: &str| std::env::var(name).ok();
         let parsed = parse(&name, &text, &Sources { env: &env, folder: &folder })?;
-        assemble(name, &folder, parsed, overrides, processors)
+        assemble(name, &folder, parsed, overrides)
     }
 
     /// The value without the secrets that references brought into it.
@@ -156,16 +159,16 @@ fn assemble(
     folder: &Path,
     (file, resolved): (ConfigFile, Resolved),
     overrides: &Overrides,
-    processors: &Registry,
 ) -> Result<Config> {
-    let checked = checked(folder, file, overrides, processors);
+    let checked = checked(folder, file, overrides);
     let checked = checked.map_err(|e| Ending::usage(format!("{name}: {}", resolved.redact(&e))))?;
     Ok(Config { name, resolved, ..checked })
 }
 
 /// What the words mean together. Errors may still hold secrets.
-fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides, processors: &Registry) -> Result<Config, String> {
+fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Config, String> {
     check_limits(&file)?;
+    let processors = backends::processors();
     for rule in &file.rules {
         check_rule(rule, &file).map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
     }
@@ -180,13 +183,14 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides, processors: &
         name: String::new(),
         server: server_settings(folder, &file.server, overrides)?,
         rules: RuleSet::new(file.rules)?,
+        processors,
         buckets: buckets.collect(),
         queues: file.queues.into_iter().map(|(name, q)| (name, queue(q))).collect(),
         default_bucket,
         worker: file.worker,
         resolved: Resolved::default(),
     };
-    config.engine("check".into()).check(processors).map_err(|e| e.to_string())?;
+    config.engine("check".into()).check(&config.processors).map_err(|e| e.to_string())?;
     Ok(config)
 }
 

@@ -31,7 +31,8 @@ impl Service {
         let api_listener = listen(settings.listen, "--listen").await?;
         let s3_listener = listen(settings.s3_listen, "--s3-listen").await?;
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
-        let ports = backends::open(&settings.data, &credentials, &public_s3_url(settings, s3))?;
+        let ports =
+            backends::open(&settings.data, &credentials, &public_s3_url(settings, s3), config.processors.clone())?;
         credentials::keep(&settings.data, &credentials)?;
         let engine =
             Engine::new(ports.clone(), config.engine(worker_name())).map_err(|e| Ending::usage(e.to_string()))?;

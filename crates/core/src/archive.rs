@@ -4,6 +4,9 @@ use crate::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The processor that makes archives.
+pub const ARCHIVE_KIND: &str = "archive.zip";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArchiveManifest {

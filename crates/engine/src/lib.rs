@@ -4,6 +4,7 @@
 //! doors call. Every step of a job is the same five beats: lease, load, run, decide, commit; what happens next is
 //! decided in `filemill_core::lifecycle`, nowhere else.
 
+mod archives;
 mod chance;
 mod commands;
 mod compute;
@@ -20,6 +21,7 @@ mod steps;
 mod sweeper;
 mod worker;
 
+pub use archives::{ArchiveContent, NewArchive};
 pub use chance::Chance;
 pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
@@ -28,7 +30,7 @@ pub use config::{BucketSettings, EngineConfig, QueueSettings};
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
 pub use oneshot::{OneShot, OneShotDone, OneShotError, OneShotWork};
-pub use queries::{Health, Link};
+pub use queries::{Explained, Health, Link, explain};
 pub use registry::Registry;
 
 use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};

@@ -3,13 +3,17 @@
 use crate::error::CommandError;
 use crate::{Engine, EngineConfig};
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId, UploadId};
-use filemill_core::job::{Job, JobStatus};
+use filemill_core::job::{Job, JobStatus, Target};
+use filemill_core::key_template::KeyParts;
+use filemill_core::matching::Subject;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::{
-    FileQuery, JobQuery, Page, PresignAction, PresignRequest, ProcessorSpec, StateCounts, StoreUsage,
+    FileQuery, FindingQuery, FindingSummary, JobQuery, Page, PresignAction, PresignRequest, ProcessorSpec, StateCounts,
+    StoreUsage,
 };
-use filemill_core::rule::Rule;
+use filemill_core::rule::{Rule, RuleSet};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::Upload;
 use std::sync::Arc;
@@ -89,6 +93,29 @@ impl Engine {
         }
     }
 
+    /// A link to the records that the job set aside. `Conflict` with code `no_rejects` if there are none, or not yet.
+    pub async fn rejects_link(&self, id: &JobId) -> Result<Link, CommandError> {
+        let job = self.job(id).await?;
+        let Some(file) = &job.reject_file else {
+            let message = format!("job {id} is {} and has no reject file", job.status);
+            return Err(CommandError::Conflict { code: "no_rejects", message });
+        };
+        self.download_link_to(&file.bucket, &file.key, None)
+    }
+
+    pub async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, CommandError> {
+        Ok(self.inner.ports.state.findings(query).await?)
+    }
+
+    pub async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, CommandError> {
+        Ok(self.inner.ports.state.finding_summary(query).await?)
+    }
+
+    /// What each rule would do with an object that arrives now. Nothing starts.
+    pub fn explain(&self, bucket: &BucketName, subject: Subject<'_>) -> Vec<Explained> {
+        explain(&self.inner.config.rules, bucket, subject)
+    }
+
     pub async fn download_link(&self, id: &FileId) -> Result<Link, CommandError> {
         let file = self.file(id).await?;
         self.download_link_to(&file.bucket, &file.key, None)
@@ -111,4 +138,31 @@ impl Engine {
         let (state, store) = tokio::join!(self.inner.ports.state.counts(), self.inner.ports.blobs.usage());
         Ok(Health { state: state?, store: store? })
     }
+}
+
+/// A rule and an object that does not need to exist.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    pub rule: Arc<Rule>,
+    /// Why the rule does not start; `None` if it does.
+    pub refusal: Option<String>,
+    /// Where the result would go.
+    pub target: Option<Target>,
+}
+
+pub fn explain(rules: &RuleSet, bucket: &BucketName, subject: Subject<'_>) -> Vec<Explained> {
+    let explained = |rule: &Arc<Rule>| {
+        let parts = KeyParts { bucket, key: subject.key, rule: rule.id.as_str() };
+        let key = rule.output.key.key_for(parts);
+        let refusal = match &key {
+            _ if !rule.enabled => Some("it is not enabled".to_owned()),
+            _ if *bucket != rule.from => Some(format!("it takes objects of {}", rule.from)),
+            _ if !rule.pattern.matches(subject) => Some("its match says no".to_owned()),
+            Err(e) => Some(format!("its output key cannot be made: {e}")),
+            Ok(_) => None,
+        };
+        let target = key.ok().map(|key| Target { bucket: rule.output.bucket.clone(), key });
+        Explained { rule: rule.clone(), refusal, target }
+    };
+    rules.all().iter().map(explained).collect()
 }

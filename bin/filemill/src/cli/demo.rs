@@ -4,8 +4,8 @@ use super::serve::{Signals, runtime};
 use crate::config::{Config, Overrides};
 use crate::credentials::Given;
 use crate::demo::{self, Place};
+use crate::logs;
 use crate::service::Service;
-use crate::{backends, logs};
 use anyhow::{Context, Result};
 use filemill_core::size::ByteSize;
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ impl Args {
             s3_listen: Some(free_port),
             ..Overrides::default()
         };
-        let config = Config::load(None, &overrides, &backends::processors())?;
+        let config = Config::load(None, &overrides)?;
         let metrics = filemill_http::metrics::install().context("cannot start the metrics")?;
         let mut service = Service::start(&config, &Given::default(), metrics).await?;
         let place = Place { api: format!("http://{}", service.api), s3: format!("http://{}", service.s3), data };

@@ -1,4 +1,7 @@
-//! `filemill rules`: the rules of a running service; `rules check` reads a config file without starting anything.
+//! `filemill rules`: the rules of a running service; `rules check` and `rules explain` read a config file without starting
+//! anything.
+
+mod explain;
 
 use crate::client::access::Access;
 use crate::config::{Config, Overrides};
@@ -31,12 +34,15 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Explain a rule or a processor with its options, or what would become of an object (bucket/key)
+    Explain(explain::Args),
 }
 
 impl Args {
     pub fn run(self) -> Result<()> {
         match self.verb {
             Some(Verb::Check { file, json }) => check(file, json),
+            Some(Verb::Explain(args)) => args.run(),
             None => self.list(),
         }
     }
@@ -52,7 +58,7 @@ impl Args {
 }
 
 fn check(file: Option<PathBuf>, as_json: bool) -> Result<()> {
-    let config = Config::load(file.as_deref(), &Overrides::default(), &crate::backends::processors())?;
+    let config = Config::load(file.as_deref(), &Overrides::default())?;
     let rules: Vec<Value> = config.rules.all().iter().map(|r| config.without_secrets(to_json(r))).collect();
     if as_json {
         return output::json(&json!({ "config": config.name, "items": rules }));

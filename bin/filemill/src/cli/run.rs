@@ -7,7 +7,7 @@ use crate::client::download::Draft;
 use crate::client::source;
 use crate::config::{Config, Overrides};
 use crate::exit::{BrokenOutput, Ending};
-use crate::{backends, output, progress};
+use crate::{output, progress};
 use anyhow::{Context, Result};
 use filemill_core::chunks::Survey;
 use filemill_core::limits;
@@ -68,18 +68,19 @@ struct Order {
 
 impl Args {
     pub fn run(self) -> Result<()> {
-        let registry = backends::processors();
-        let order = self.order(&registry)?;
+        let config = Config::load(self.config.as_deref(), &Overrides::default())?;
+        let registry = &config.processors;
+        let order = self.order(&config)?;
         let mut items = Vec::new();
         for errand in self.errands()? {
-            let done = errand.run(&registry, &order).with_context(|| errand.input.display().to_string())?;
+            let done = errand.run(registry, &order).with_context(|| errand.input.display().to_string())?;
             items.push(errand.to_json(&done));
         }
         if self.json { output::json(&json!({ "items": items })) } else { Ok(()) }
     }
 
-    fn order(&self, registry: &Registry) -> Result<Order> {
-        let config = Config::load(self.config.as_deref(), &Overrides::default(), registry)?;
+    fn order(&self, config: &Config) -> Result<Order> {
+        let registry = &config.processors;
         let rule = RuleId::parse(&self.rule).ok().and_then(|id| config.rules.get(&id).cloned());
         let is_kind = registry.specs().any(|spec| spec.kind == self.rule);
         let (mut process, tolerance) = match rule {
@@ -87,16 +88,16 @@ impl Args {
             None if is_kind => {
                 (Process { kind: self.rule.clone(), options: Default::default() }, RejectTolerance::default())
             }
-            None => return Err(self.unknown_rule(&config, registry)),
+            None => return Err(self.unknown_rule(config)),
         };
         process.options.extend(self.set.iter().cloned());
         registry.prepare(&process).map_err(|e| Ending::usage(format!("{e}; --set KEY=VALUE gives an option")))?;
         Ok(Order { process, tolerance })
     }
 
-    fn unknown_rule(&self, config: &Config, registry: &Registry) -> anyhow::Error {
+    fn unknown_rule(&self, config: &Config) -> anyhow::Error {
         let rules: Vec<&str> = config.rules.all().iter().map(|r| r.id.as_str()).collect();
-        let kinds: Vec<&str> = registry.specs().map(|s| &*s.kind).collect();
+        let kinds: Vec<&str> = config.processors.specs().map(|s| &*s.kind).collect();
         Ending::not_found(format!(
             "there is no rule or processor {:?}; rules of {}: {}; processors: {}",
             self.rule,

@@ -4,7 +4,7 @@ use crate::config::file::LogFormat;
 use crate::config::{Config, Overrides};
 use crate::credentials::Given;
 use crate::service::{Service, reachable};
-use crate::{backends, credentials, logs, output};
+use crate::{credentials, logs, output};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl Args {
             log: self.log,
             log_format: self.log_format,
         };
-        let config = Config::load(self.config.as_deref(), &overrides, &backends::processors())?;
+        let config = Config::load(self.config.as_deref(), &overrides)?;
         logs::start(&config.server.log, config.server.log_format)?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(serve(&config));

@@ -5,8 +5,7 @@ use super::*;
 fn load(text: &str) -> Result<Config> {
     let env = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
     let parsed = parse("test.toml", text, &Sources { env: &env, folder: Path::new("/etc/filemill") })?;
-    let registry = Registry::new(filemill_processors::ALL.iter().copied());
-    assemble("test.toml".into(), Path::new("/etc/filemill"), parsed, &Overrides::default(), &registry)
+    assemble("test.toml".into(), Path::new("/etc/filemill"), parsed, &Overrides::default())
 }
 
 fn error_of(text: &str) -> String {

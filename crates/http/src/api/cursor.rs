@@ -35,6 +35,18 @@ impl Place for (BucketName, ObjectKey) {
     }
 }
 
+impl Place for (BucketName, ObjectKey, String) {
+    fn write(&self) -> String {
+        format!("n{}/{}/{}", self.0, self.2, self.1)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (bucket, rest) = text.strip_prefix('n')?.split_once('/')?;
+        let (processor, key) = rest.split_once('/')?;
+        Some((BucketName::parse(bucket).ok()?, ObjectKey::parse(key).ok()?, processor.to_owned()))
+    }
+}
+
 pub fn to_cursor(place: &impl Place) -> String {
     URL_SAFE_NO_PAD.encode(place.write())
 }

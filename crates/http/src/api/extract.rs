@@ -25,8 +25,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        let bytes = read_body(body).await?;
+        let bytes = read_body(body, body_bytes_max(parts.uri.path())).await?;
         parse_json(&bytes).map(StrictJson)
+    }
+}
+
+/// A list of 100,000 files is longer than other requests.
+pub fn body_bytes_max(path: &str) -> usize {
+    match path {
+        "/v1/archives" => usize::try_from(limits::ARCHIVE_MANIFEST_BYTES_MAX).unwrap_or(usize::MAX),
+        _ => limits::JSON_BODY_BYTES_MAX,
     }
 }
 
@@ -37,26 +45,26 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read_body(request.into_body()).await?;
+        let bytes = read_body(request.into_body(), limits::JSON_BODY_BYTES_MAX).await?;
         let empty = bytes.trim_ascii().is_empty() || parse_json::<serde_json::Map<_, _>>(&bytes)?.is_empty();
         if empty { Ok(NoBody) } else { Err(Problem::invalid_field("", "this request takes no fields")) }
     }
 }
 
-/// The whole body, if it is not larger than a JSON body may be.
-pub async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    if body.size_hint().lower() > limits::JSON_BODY_BYTES_MAX as u64 {
-        return Err(body_too_large());
+/// The whole body, if it is not larger than `max`.
+pub async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(body_too_large(max));
     }
-    let collected = Limited::new(body, limits::JSON_BODY_BYTES_MAX).collect().await;
-    collected.map(|body| body.to_bytes()).map_err(|e| body_problem(&*e))
+    let collected = Limited::new(body, max).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|e| body_problem(&*e, max))
 }
 
-fn body_problem(e: &(dyn Error + 'static)) -> Problem {
+fn body_problem(e: &(dyn Error + 'static), max: usize) -> Problem {
     let mut cause = Some(e);
     while let Some(e) = cause {
         if e.is::<LengthLimitError>() {
-            return body_too_large();
+            return body_too_large(max);
         }
         if let Some(BodyError::Idle | BodyError::TooSlow) = e.downcast_ref() {
             return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the request body came too slowly");
@@ -66,8 +74,8 @@ fn body_problem(e: &(dyn Error + 'static)) -> Problem {
     Problem::bad_request("body_broken", "the request body ended early")
 }
 
-fn body_too_large() -> Problem {
-    let detail = format!("a request body has at most {} bytes here", limits::JSON_BODY_BYTES_MAX);
+fn body_too_large(max: usize) -> Problem {
+    let detail = format!("a request body has at most {max} bytes here");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 

@@ -4,7 +4,7 @@
 //! 16 MiB. They hold signed links, so they are never logged nor written down; a restart forgets them.
 
 use super::ApiState;
-use super::extract::read_body;
+use super::extract::{body_bytes_max, read_body};
 use super::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -55,7 +55,7 @@ struct Answer {
 pub async fn once_per_key(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
-    let body = read_body(body).await?;
+    let body = read_body(body, body_bytes_max(parts.uri.path())).await?;
     let fingerprint = fingerprint(parts.method.as_str(), parts.uri.path(), &body);
     let now = state.engine.now();
     let turn = match state.replays.begin(&key, fingerprint, now)? {

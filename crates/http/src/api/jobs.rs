@@ -39,6 +39,16 @@ pub struct JobsParams {
 }
 
 impl JobsParams {
+    /// For a selection, which has no pages; only completed jobs have a result.
+    pub(super) fn selection(self) -> Result<JobQuery, Problem> {
+        let is_completed = self.status.is_none_or(|status| status == JobStatus::Completed);
+        if !is_completed || self.cursor.is_some() || self.limit.is_some() {
+            let message = "select by rule, bucket, key and upload; of the jobs found, the completed ones count";
+            return Err(Problem::invalid_field("jobs", message));
+        }
+        self.query()
+    }
+
     fn query(self) -> Result<JobQuery, Problem> {
         Ok(JobQuery {
             status: self.status,
@@ -154,4 +164,26 @@ pub async fn get_result(
     StrictQuery(params): StrictQuery<LinkParams>,
 ) -> Result<Response, Problem> {
     link_answer(state.engine.result_link(&id).await?, &params)
+}
+
+/// Download the records that a job set aside
+///
+/// JSON Lines: `line`, `byte`, `column`, `reason` and the `record` itself.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/rejects", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id"), LinkParams),
+    responses(
+        (status = 200, description = "The link, with `redirect=false`", body = LinkView),
+        (status = 303, description = "To a signed link",
+            headers(("location" = String, description = "The signed link"))),
+        (status = 404, description = "No such job", body = ProblemView),
+        (status = 409, description = "The job has not ended or set nothing aside", body = ProblemView),
+    ),
+)]
+pub async fn get_rejects(
+    State(state): State<ApiState>,
+    IdInPath(id): IdInPath<JobId>,
+    StrictQuery(params): StrictQuery<LinkParams>,
+) -> Result<Response, Problem> {
+    link_answer(state.engine.rejects_link(&id).await?, &params)
 }

@@ -3,10 +3,12 @@
 //! A request is parsed strictly into a typed wish, the engine answers, and a view or a problem document goes back.
 //! Nothing is decided and nothing is stored here, except keys and tickets that may be forgotten.
 
+mod archives;
 mod auth;
 mod cursor;
 mod extract;
 mod files;
+mod findings;
 mod health;
 mod idempotency;
 mod jobs;
@@ -73,6 +75,8 @@ pub struct Shared {
     metrics: Option<PrometheusHandle>,
     allowed_origins: Vec<String>,
     version: String,
+    /// The OpenAPI document.
+    document: String,
     tickets: tickets::Tickets,
     replays: idempotency::Replays,
     readiness: health::Readiness,
@@ -85,6 +89,7 @@ pub struct Shared {
 impl ApiDoor {
     pub fn new(config: ApiConfig) -> Self {
         let state = Arc::new(Shared {
+            document: openapi::document(config.engine.processors()),
             engine: config.engine,
             admin_token: Token::new(&config.admin_token),
             metrics: config.metrics,
@@ -184,11 +189,15 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::get_result))
+        .routes(routes!(jobs::get_rejects))
+        .routes(routes!(findings::list_findings))
+        .routes(routes!(findings::summarise_findings))
         .routes(routes!(files::list_files))
         .routes(routes!(files::get_file, files::delete_file))
         .routes(routes!(files::download_file))
         .routes(routes!(rules::list_rules))
         .routes(routes!(rules::list_processors))
+        .routes(routes!(rules::explain_rules))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(health::metrics))
 }
@@ -197,6 +206,7 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
 fn once_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(uploads::create_upload))
+        .routes(routes!(archives::create_archive))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(jobs::retry_job))
 }

@@ -2,13 +2,17 @@
 //!
 //! What every operation shares is added here: the token, and the answers that any request can get.
 
+use super::ApiState;
 use super::extract::{NoParams, StrictQuery};
 use super::views::ProblemView;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use std::sync::LazyLock;
+use filemill_core::ports::{OptionSpec, ProcessorSpec};
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
@@ -24,6 +28,8 @@ use utoipa::{Modify, OpenApi};
         (name = "uploads", description = "Links to send files by"),
         (name = "jobs", description = "One file x one rule"),
         (name = "files", description = "Objects that exist"),
+        (name = "archives", description = "Many files in one"),
+        (name = "findings", description = "What processors found in files"),
         (name = "rules", description = "What is configured, and what could be"),
         (name = "live", description = "What happens, as it happens"),
         (name = "operation", description = "Health, metrics, this document"),
@@ -38,14 +44,54 @@ pub fn skeleton() -> Document {
     Skeleton::openapi()
 }
 
-/// The whole document, as text.
-pub fn document() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| {
-        let mut document = super::routes().into_openapi();
-        Shared.modify(&mut document);
-        document.to_pretty_json().expect("the document is plain data") + "\n"
-    });
-    &TEXT
+/// The whole document, as text, with the options of these processors.
+pub fn document<'a>(processors: impl Iterator<Item = &'a ProcessorSpec>) -> String {
+    let mut document = super::routes().into_openapi();
+    Shared.modify(&mut document);
+    describe_options(&mut document, processors);
+    document.to_pretty_json().expect("the document is plain data") + "\n"
+}
+
+/// One schema for the options of each processor, as a rule or an upload gives them.
+fn describe_options<'a>(document: &mut Document, processors: impl Iterator<Item = &'a ProcessorSpec>) {
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    for spec in processors {
+        let mut object = ObjectBuilder::new().description(Some(spec.summary.to_string()));
+        for option in spec.options {
+            object = object.property(option.name, option_schema(option));
+            if option.required {
+                object = object.required(option.name);
+            }
+        }
+        schemas.insert(format!("Options.{}", spec.kind), RefOr::T(object.build().into()));
+    }
+}
+
+fn option_schema(option: &OptionSpec) -> ObjectBuilder {
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
+    let types: Vec<Type> = option.kind.split(" or ").filter_map(json_type).collect();
+    let schema = ObjectBuilder::new().description(Some(option.summary)).examples([json(option.example)]);
+    let schema = match types.as_slice() {
+        [one] => schema.schema_type(one.clone()),
+        _ => schema.schema_type(SchemaType::Array(types)),
+    };
+    let schema = if option.default.is_empty() { schema } else { schema.default(Some(json(option.default))) };
+    if option.choices.is_empty() {
+        return schema;
+    }
+    schema.enum_values(Some(option.choices.iter().map(|choice| json(choice))))
+}
+
+fn json_type(name: &str) -> Option<Type> {
+    Some(match name {
+        "string" => Type::String,
+        "boolean" => Type::Boolean,
+        "integer" => Type::Integer,
+        "number" => Type::Number,
+        "array" => Type::Array,
+        "object" => Type::Object,
+        _ => return None,
+    })
 }
 
 /// This document
@@ -53,8 +99,11 @@ pub fn document() -> &'static str {
     get, path = "/openapi.json", tag = "operation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
 )]
-pub async fn get_document(StrictQuery(NoParams {}): StrictQuery<NoParams>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], document())
+pub async fn get_document(
+    State(state): State<ApiState>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], state.document.clone())
 }
 
 struct Shared;

@@ -4,13 +4,15 @@
 mod catalog;
 mod feed;
 mod file;
+mod finding;
 mod job;
 mod problem;
 mod upload;
 
-pub use catalog::{ProcessorView, RuleView};
+pub use catalog::{ExplanationView, ProcessorView, RuleView};
 pub use feed::{LiveEventView, TicketView};
 pub use file::{FileView, LinkView};
+pub use finding::{FindingSummaryView, FindingView};
 pub use job::{JobStatusView, JobView};
 pub use problem::{FieldError, ProblemView};
 pub use upload::{UploadLinksView, UploadModeView, UploadView};

@@ -2,6 +2,7 @@
 
 use filemill_core::ports::{OptionSpec, ProcessorSpec};
 use filemill_core::rule::{Rule, RuleId};
+use filemill_engine::Explained;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -28,8 +29,41 @@ pub struct RuleView {
     #[schema(value_type = Object, example = json!({"attempts": 5, "backoff": "1s..1m"}))]
     pub retry: Value,
     pub max_generation: u32,
+    /// How many bad records a job may set aside and still complete.
+    #[schema(value_type = Object, example = json!({"count": 100, "percent": 1.0}))]
+    pub rejects: Value,
+    /// Buckets that its jobs may read besides their input; null: all.
+    #[schema(example = json!(["uploads"]))]
+    pub sources: Option<Vec<String>>,
     pub delete_source: bool,
     pub enabled: bool,
+}
+
+/// What a rule would do with an object.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Explanation)]
+pub struct ExplanationView {
+    #[schema(example = "hello-lines")]
+    pub rule: String,
+    pub starts: bool,
+    /// Why it does not start.
+    pub reason: Option<String>,
+    pub processor: String,
+    /// Where the result would go.
+    #[schema(value_type = Option<Object>, example = json!({"bucket": "results", "key": "a.txt"}))]
+    pub output: Option<Value>,
+}
+
+impl From<Explained> for ExplanationView {
+    fn from(e: Explained) -> Self {
+        ExplanationView {
+            rule: e.rule.id.to_string(),
+            starts: e.refusal.is_none(),
+            reason: e.refusal,
+            processor: e.rule.process.kind.clone(),
+            output: e.target.as_ref().map(json),
+        }
+    }
 }
 
 impl From<&Rule> for RuleView {
@@ -43,6 +77,8 @@ impl From<&Rule> for RuleView {
             queue: rule.queue.to_string(),
             retry: json(&rule.retry),
             max_generation: rule.max_generation,
+            rejects: json(&rule.rejects),
+            sources: rule.sources.as_ref().map(|all| all.iter().map(|bucket| bucket.to_string()).collect()),
             delete_source: rule.delete_source,
             enabled: rule.enabled,
         }

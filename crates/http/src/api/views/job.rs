@@ -15,7 +15,7 @@ use utoipa::ToSchema;
     "id": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "status": "completed", "rule": "hello-lines", "processor": "lines.prefix",
     "input": {"bucket": "uploads", "key": "hello/a.txt", "size": 8, "etag": "8b7b4b0a4a4cd9b9ee64ba6a08f2a3d2"},
     "output": {"bucket": "results", "key": "hello/a.txt", "size": 22, "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1"},
-    "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "rejects": 0, "attempts": 1, "failure": null,
+    "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "records": 0, "rejects": 0, "reject_file": null, "summary": {}, "attempts": 1, "failure": null,
     "upload": "upl_01kagnz8sv1g2k3h4j5m6n7p8q", "metadata": {"order": 17},
     "created_at": "2026-11-20T12:00:00.000Z", "started_at": "2026-11-20T12:00:00.004Z",
     "finished_at": "2026-11-20T12:00:00.012Z",
@@ -34,8 +34,15 @@ pub struct JobView {
     pub output: Option<ObjectView>,
     pub chunks: ChunksView,
     pub bytes: BytesView,
-    /// Records that the processor refused.
+    /// Records that the processor read, once the job has ended; 0 where it knows no records.
+    pub records: u64,
+    /// Records that were set aside.
     pub rejects: u64,
+    /// The records that were set aside, once the job has ended.
+    pub reject_file: Option<ObjectView>,
+    /// What the processor tells of the file.
+    #[schema(value_type = Object)]
+    pub summary: Map<String, Value>,
     /// Attempts of all tasks of the job's current run.
     pub attempts: u32,
     pub failure: Option<FailureView>,
@@ -128,7 +135,10 @@ impl From<Job> for JobView {
             processor: job.process.kind,
             input: job.input.into(),
             output: job.output.map(ObjectView::from),
+            records: job.records,
             rejects: job.rejects,
+            reject_file: job.reject_file.map(ObjectView::from),
+            summary: job.summary,
             attempts: job.attempts,
             failure: job.failure.map(FailureView::from),
             upload: job.upload,

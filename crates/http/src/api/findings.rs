@@ -1,0 +1,119 @@
+//! What processors found in files: rows with filters, and their counts and averages.
+
+use super::ApiState;
+use super::cursor::{from_cursor, to_cursor};
+use super::extract::{StrictQuery, page_limit, read_parameter};
+use super::problem::Problem;
+use super::views::{FindingSummaryView, FindingView, ListView, ProblemView};
+use axum::Json;
+use axum::extract::State;
+use filemill_core::object::BucketName;
+use filemill_core::ports::{FindingQuery, Page};
+use filemill_core::time::Timestamp;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Filters are ANDed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FindingFilters {
+    /// The processor's kind, such as `text.sentiment`.
+    processor: Option<String>,
+    /// Such as `NEGATIVE`.
+    label: Option<String>,
+    /// The file's bucket.
+    bucket: Option<String>,
+    /// The file's key; with a trailing `*` a prefix.
+    key: Option<String>,
+    /// Found at this time or later (RFC 3339).
+    since: Option<String>,
+    /// Found before this time (RFC 3339).
+    until: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+}
+
+/// As for the list, without its pages.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SummaryFilters {
+    /// The processor's kind, such as `text.sentiment`.
+    processor: Option<String>,
+    /// Such as `NEGATIVE`.
+    label: Option<String>,
+    /// The files' bucket.
+    bucket: Option<String>,
+    /// The files' key; with a trailing `*` a prefix.
+    key: Option<String>,
+    /// Found at this time or later (RFC 3339).
+    since: Option<String>,
+    /// Found before this time (RFC 3339).
+    until: Option<String>,
+}
+
+impl FindingFilters {
+    fn query(self) -> Result<FindingQuery, Problem> {
+        let (after, limit) = (from_cursor(self.cursor)?, page_limit(self.limit)?);
+        let FindingFilters { processor, label, bucket, key, since, until, .. } = self;
+        let filters = SummaryFilters { processor, label, bucket, key, since, until };
+        Ok(FindingQuery { after, limit, ..filters.query()? })
+    }
+}
+
+impl SummaryFilters {
+    fn query(self) -> Result<FindingQuery, Problem> {
+        Ok(FindingQuery {
+            processor: self.processor,
+            label: self.label,
+            bucket: read_parameter("bucket", self.bucket, |text| BucketName::parse(text).map_err(|e| e.to_string()))?,
+            key: self.key,
+            since: read_parameter("since", self.since, read_time)?,
+            until: read_parameter("until", self.until, read_time)?,
+            ..FindingQuery::default()
+        })
+    }
+}
+
+fn read_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "write a time such as 2026-11-20T12:00:00Z".to_owned())
+}
+
+/// List findings, by bucket and key
+#[utoipa::path(
+    get, path = "/v1/findings", tag = "findings",
+    params(FindingFilters),
+    responses(
+        (status = 200, description = "A page of findings", body = ListView<FindingView>),
+        (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
+    ),
+)]
+pub async fn list_findings(
+    State(state): State<ApiState>,
+    StrictQuery(filters): StrictQuery<FindingFilters>,
+) -> Result<Json<ListView<FindingView>>, Problem> {
+    let Page { items, more } = state.engine.findings(&filters.query()?).await?;
+    let place = items.last().filter(|_| more).map(|f| (f.bucket.clone(), f.key.clone(), f.processor.clone()));
+    let next_cursor = place.map(|place| to_cursor(&place));
+    Ok(Json(ListView { items: items.into_iter().map(FindingView::from).collect(), next_cursor }))
+}
+
+/// Count and average findings
+#[utoipa::path(
+    get, path = "/v1/findings/summary", tag = "findings",
+    params(SummaryFilters),
+    responses(
+        (status = 200, description = "Counts by label, and the average of each value", body = FindingSummaryView),
+        (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
+    ),
+)]
+pub async fn summarise_findings(
+    State(state): State<ApiState>,
+    StrictQuery(filters): StrictQuery<SummaryFilters>,
+) -> Result<Json<FindingSummaryView>, Problem> {
+    Ok(Json(state.engine.finding_summary(&filters.query()?).await?.into()))
+}
