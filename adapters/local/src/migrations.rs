@@ -46,6 +46,23 @@ mod tests {
         assert_eq!(tables(&db), first);
     }
 
+    /// Each earlier version's file, with a row in it, becomes today's and keeps the row.
+    #[test]
+    fn files_of_every_earlier_version_are_brought_up_to_date() {
+        let mut fresh = Connection::open_in_memory().expect("database");
+        migrate(&mut fresh).expect("all steps");
+        for taken in 1..STEPS.len() {
+            let mut db = Connection::open_in_memory().expect("database");
+            STEPS[..taken].iter().for_each(|step| db.execute_batch(step).expect("a released step"));
+            db.pragma_update(None, "user_version", u32::try_from(taken).expect("few")).expect("version");
+            db.execute("INSERT INTO buckets (name, created_at) VALUES ('old', 1)", []).expect("a row");
+            migrate(&mut db).expect("the rest");
+            assert_eq!(tables(&db), tables(&fresh));
+            let kept: u32 = db.query_row("SELECT count(*) FROM buckets", [], |row| row.get(0)).expect("a count");
+            assert_eq!(kept, 1);
+        }
+    }
+
     #[test]
     fn a_file_of_a_newer_program_is_refused() {
         let mut db = Connection::open_in_memory().expect("database");

@@ -5,8 +5,11 @@
 use crate::faults::{Dice, FaultPlan};
 use crate::store::MemoryStore;
 use bytes::Bytes;
+use filemill_core::chunks::Survey;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
+use filemill_core::finding::FindingRecord;
+use filemill_core::ids::JobId;
 use filemill_core::job::Job;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{Announcement, BlobError, MultipartInfo, PartInfo};
@@ -24,6 +27,9 @@ pub struct Snapshot {
     pub jobs: Vec<Job>,
     pub tasks: Vec<Task>,
     pub chunks: Vec<ChunkRecord>,
+    /// With the job and the run of each.
+    pub surveys: Vec<(JobId, u32, Survey)>,
+    pub findings: Vec<FindingRecord>,
     pub files: Vec<File>,
     pub uploads: Vec<Upload>,
     pub events: Vec<(u64, NewEvent)>,
@@ -43,6 +49,8 @@ impl MemoryStore {
             jobs: tables.jobs.values().cloned().collect(),
             tasks: tables.tasks.values().map(|row| row.task.clone()).collect(),
             chunks: tables.chunks.values().cloned().collect(),
+            surveys: tables.surveys.iter().map(|((job, run), survey)| (job.clone(), *run, survey.clone())).collect(),
+            findings: tables.findings.values().cloned().collect(),
             files: tables.files.values().cloned().collect(),
             uploads: tables.uploads.values().cloned().collect(),
             events: tables.events.iter().map(|(seq, event)| (*seq, event.clone())).collect(),

@@ -11,6 +11,7 @@ use crate::rule::{Process, QueueName, RuleId};
 use crate::task::TaskError;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,14 +141,20 @@ pub struct Target {
 }
 
 impl Target {
-    /// Where the rejects go: beside the result. A key that has no room for the suffix gives up its own end.
+    /// Where the rejects go: beside the result. A key that has no room for the suffix gives up its own end for a hash.
     pub fn reject_key(&self) -> ObjectKey {
         const SUFFIX: &str = ".rejects.jsonl";
-        let mut end = self.key.len().min(limits::KEY_BYTES_MAX - SUFFIX.len());
-        while !self.key.is_char_boundary(end) {
-            end -= 1;
-        }
-        ObjectKey::parse(&format!("{}{SUFFIX}", &self.key[..end])).expect("a key's beginning with a suffix that fits")
+        let text = if self.key.len() + SUFFIX.len() <= limits::KEY_BYTES_MAX {
+            format!("{}{SUFFIX}", self.key)
+        } else {
+            let hash = hex::encode(&Sha256::digest(self.key.as_bytes())[..8]);
+            let mut end = limits::KEY_BYTES_MAX - SUFFIX.len() - hash.len() - 1;
+            while !self.key.is_char_boundary(end) {
+                end -= 1;
+            }
+            format!("{}~{hash}{SUFFIX}", &self.key[..end])
+        };
+        ObjectKey::parse(&text).expect("a key, or its beginning, with a suffix that fits")
     }
 }
 
@@ -180,7 +187,28 @@ mod tests {
             Target { bucket, key: ObjectKey::parse(key).expect("a key") }.reject_key()
         };
         assert_eq!(reject_key("a/b.csv").as_str(), "a/b.csv.rejects.jsonl");
-        assert_eq!(reject_key(&"é".repeat(512)).len(), 1024);
-        assert_eq!(reject_key(&format!("x{}", "é".repeat(511))).len(), 1023);
+        let long = ["é".repeat(512), format!("x{}", "é".repeat(511)), format!("{}.rejects.jsonl", "k".repeat(1010))];
+        for key in &long {
+            assert!((1022..=1024).contains(&reject_key(key).len()), "{}", reject_key(key).len());
+            assert_ne!(reject_key(key).as_str(), key);
+        }
+        let twin = format!("{}!", &long[1][..long[1].len() - 2]);
+        assert_ne!(reject_key(&twin), reject_key(&long[1]), "keys that differ at their end have files of their own");
+    }
+
+    /// As the first version stored it: fields that came later have their defaults.
+    #[test]
+    fn a_job_of_the_first_version_is_read() {
+        let stored = r#"{"id":"job_01hf7yat00f1q2r3s4t5v6w7x8","rev":3,"status":"running","rule":"hello-lines",
+            "process":{"kind":"lines.prefix","text":"> "},
+            "input":{"bucket":"uploads","key":"a","size":9000000,"etag":"e"},"sequencer":"0000000000000001",
+            "target":{"bucket":"results","key":"a"},"output":null,"queue":"default",
+            "retry":{"attempts":5,"backoff":"1s..1m"},"delete_source":false,"run":1,
+            "plan":{"input_bytes":9000000,"chunk_bytes":8388608,"count":2},"multipart":"m","chunks_planned":2,
+            "chunks_done":1,"bytes_in":8388608,"bytes_out":9,"rejects":0,"attempts":1,"failure":null,"upload":null,
+            "metadata":{},"generation":0,"created_at":"2026-11-20T12:00:00.000Z","started_at":null,"finished_at":null}"#;
+        let job: Job = serde_json::from_str(stored).expect("a job of the first version");
+        assert_eq!((job.chunks_total(), job.tolerance, job.reject_multipart), (2, RejectTolerance::default(), None));
+        assert!(!job.plan.expect("a plan").surveyed);
     }
 }

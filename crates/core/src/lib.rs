@@ -16,6 +16,7 @@ pub mod job;
 pub mod key_template;
 pub mod lifecycle;
 pub mod limits;
+pub mod line_survey;
 pub mod matching;
 pub mod object;
 pub mod ports;

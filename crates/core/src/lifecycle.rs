@@ -356,7 +356,7 @@ fn store(job: Job, mut changes: ChangeSet, durability: Durability) -> Decision {
 
 /// What the live feed tells of a job: enough to draw a row without asking again.
 pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
-    let data = json!({
+    let mut data = json!({
         "status": job.status,
         "rule": job.rule,
         "bucket": job.input.bucket,
@@ -365,8 +365,10 @@ pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
         "bytes": { "in": job.bytes_in, "out": job.bytes_out, "total": job.input.size },
         "rejects": job.rejects,
         "failure": job.failure,
-        "metadata": job.metadata,
     });
+    if job.status.is_terminal() {
+        data["metadata"] = job.metadata.clone().into();
+    }
     let id: JobId = job.id.clone();
     NewEvent { kind, at: now, job: Some(id), file: None, upload: job.upload.clone(), data }
 }

@@ -162,6 +162,8 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Entries of an archive, and bytes of the manifest that names them: it is read into memory.
 pub const ARCHIVE_ENTRIES_MAX: usize = 100_000;
 pub const ARCHIVE_MANIFEST_BYTES_MAX: u64 = 16 * MIB;
+/// A Markdown document is held in memory with its tree and its HTML, about six times its size: a book is 1 MiB.
+pub const MARKDOWN_BYTES_MAX: u64 = 64 * MIB;
 /// Text that `lines.prefix` may put before each line.
 pub const PREFIX_BYTES_MAX: usize = 64 * 1024;
 

@@ -2,6 +2,7 @@
 
 use crate::finding::Finding;
 use crate::limits;
+use crate::size::json_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -52,10 +53,6 @@ impl ChunkReport {
         }
         self
     }
-}
-
-fn json_bytes(map: &Map<String, Value>) -> usize {
-    serde_json::to_string(map).map_or(usize::MAX, |text| text.len())
 }
 
 fn is_zero(n: &u64) -> bool {

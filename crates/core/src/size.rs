@@ -36,6 +36,11 @@ impl ByteSize {
     }
 }
 
+/// The length of a map as JSON text.
+pub fn json_bytes(map: &serde_json::Map<String, serde_json::Value>) -> usize {
+    serde_json::to_string(map).map_or(usize::MAX, |text| text.len())
+}
+
 /// For people: `1.5 MiB`; exact below 1 KiB.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

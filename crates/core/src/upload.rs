@@ -49,6 +49,9 @@ pub struct Upload {
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// The multipart upload begun for it, aborted if it expires.
     pub multipart: Option<String>,
+    /// Made by the service for somebody who may read every bucket: an order for an archive.
+    #[serde(default)]
+    pub is_order: bool,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }

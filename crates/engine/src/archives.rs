@@ -4,23 +4,28 @@
 use crate::error::CommandError;
 use crate::{Engine, ingest};
 use bytes::Bytes;
-use filemill_core::archive::{ARCHIVE_KIND, ArchiveFile, ArchiveManifest};
+use filemill_core::archive::{ARCHIVE_KIND, ArchiveFile, ArchiveManifest, skips_missing};
 use filemill_core::ids::UploadId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
-use filemill_core::object::{Attributes, ObjectKey};
+use filemill_core::object::{Attributes, ObjectKey, ObjectRef};
 use filemill_core::ports::{
     BlobError, Change, ChangeSet, Durability, JobQuery, Precondition, PutObject, SourceName, Staged,
 };
 use filemill_core::rule::{Rule, RuleId};
+use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
 /// Sources looked up side by side.
 const LOOKUPS: usize = 32;
+
+/// Batches of announcements that may wait before the order's own.
+const BACKLOG_MAX: u32 = 1000;
 
 /// A wish for an archive, parsed at the door.
 #[derive(Clone, Debug)]
@@ -44,18 +49,20 @@ impl Engine {
     /// refused here, unless the rule skips such.
     pub async fn create_archive(&self, new: NewArchive) -> Result<Job, CommandError> {
         let rule = self.archive_rule(new.rule.as_ref())?;
-        let files = match new.files {
-            ArchiveContent::Files(files) => self.pinned(&rule, files).await?,
-            ArchiveContent::ResultsOf(query) => self.results_of(query).await?,
+        let manifest = match new.files {
+            ArchiveContent::ResultsOf(query) => manifest_of(self.results_of(query).await?, new.name, new.metadata)?,
+            ArchiveContent::Files(files) => {
+                let mut manifest = manifest_of(files, new.name, new.metadata)?;
+                manifest.files = self.pinned(&rule, manifest.files).await?;
+                manifest
+            }
         };
-        let manifest = ArchiveManifest { files, name: new.name, metadata: new.metadata };
-        manifest.check().map_err(|e| CommandError::invalid("files", e))?;
         let text = serde_json::to_vec(&manifest).map_err(|e| CommandError::Internal(Box::new(e)))?;
         if text.len() as u64 > limits::ARCHIVE_MANIFEST_BYTES_MAX {
             let message = format!("its manifest has more than {} bytes", limits::ARCHIVE_MANIFEST_BYTES_MAX);
             return Err(CommandError::invalid("files", message));
         }
-        if serde_json::to_string(&manifest.metadata).map_or(usize::MAX, |m| m.len()) > limits::JOB_METADATA_BYTES_MAX {
+        if json_bytes(&manifest.metadata) > limits::JOB_METADATA_BYTES_MAX {
             let message = format!("more than {} bytes of JSON", limits::JOB_METADATA_BYTES_MAX);
             return Err(CommandError::invalid("metadata", message));
         }
@@ -73,7 +80,7 @@ impl Engine {
                 let message = format!("rule {id} makes no archives: its process is {}", rule.process.kind);
                 Some(rule).filter(makes_archives).cloned().ok_or_else(|| CommandError::invalid("rule", message))
             }
-            None => rules.all().iter().find(makes_archives).cloned().ok_or_else(|| {
+            None => rules.all().iter().filter(|rule| rule.enabled).find(makes_archives).cloned().ok_or_else(|| {
                 let message = format!("no rule makes archives; add one with process = {{ kind = \"{ARCHIVE_KIND}\" }}");
                 CommandError::invalid("rule", message)
             }),
@@ -82,7 +89,7 @@ impl Engine {
 
     /// Each file with the version that is there now.
     async fn pinned(&self, rule: &Rule, files: Vec<ArchiveFile>) -> Result<Vec<ArchiveFile>, CommandError> {
-        let skips = rule.process.options.get("on_missing").and_then(Value::as_str) == Some("skip");
+        let skips = skips_missing(&rule.process);
         let lookups = files.into_iter().enumerate().map(|(index, file)| async move {
             let name = SourceName::parse(&file.source)
                 .map_err(|e| CommandError::invalid("files", format!("files[{index}].source: {e}")))?;
@@ -111,18 +118,19 @@ impl Engine {
         }
     }
 
+    /// The newest result of each key that is still there. Archives go into an archive only if their rule is named.
     async fn results_of(&self, mut query: JobQuery) -> Result<Vec<ArchiveFile>, CommandError> {
         query.status = Some(JobStatus::Completed);
         query.limit = limits::PAGE_MAX;
-        let mut files = Vec::new();
+        let takes_archives = query.rule.is_some();
+        let (mut seen, mut files) = (BTreeSet::new(), Vec::new());
         loop {
             let page = self.inner.ports.state.jobs(&query).await?;
             query.after = page.items.last().map(|job| job.id.clone());
-            files.extend(page.items.into_iter().filter_map(|job| job.output).map(|output| ArchiveFile {
-                source: format!("s3://{}/{}", output.bucket, output.key),
-                destination: Some(output.key.to_string()),
-                etag: Some(output.etag.as_str().to_owned()),
-            }));
+            let wanted = page.items.into_iter().filter(|job| takes_archives || job.process.kind != ARCHIVE_KIND);
+            let newest = wanted.filter_map(|job| job.output).filter(|o| seen.insert((o.bucket.clone(), o.key.clone())));
+            let there = stream::iter(newest.map(|output| self.if_there(output))).buffered(LOOKUPS);
+            files.extend(there.try_collect::<Vec<_>>().await?.into_iter().flatten());
             if !page.more || files.len() > limits::ARCHIVE_ENTRIES_MAX {
                 break;
             }
@@ -131,6 +139,18 @@ impl Engine {
             return Err(CommandError::invalid("jobs", "none of the selected jobs has a result"));
         }
         Ok(files)
+    }
+
+    async fn if_there(&self, output: ObjectRef) -> Result<Option<ArchiveFile>, CommandError> {
+        match self.inner.ports.blobs.head(&output.bucket, &output.key).await {
+            Ok(info) if info.etag == output.etag => Ok(Some(ArchiveFile {
+                source: format!("s3://{}/{}", output.bucket, output.key),
+                destination: Some(output.key.to_string()),
+                etag: Some(output.etag.as_str().to_owned()),
+            })),
+            Ok(_) | Err(BlobError::NotFound(_)) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Binds the manifest that is about to be stored to its rule.
@@ -148,6 +168,7 @@ impl Engine {
             options: Map::new(),
             metadata,
             multipart: None,
+            is_order: true,
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
@@ -182,7 +203,7 @@ impl Engine {
     /// Born by ingest, here or elsewhere.
     async fn job_of_upload(&self, id: &UploadId) -> Result<Job, CommandError> {
         let query = JobQuery { upload: Some(id.clone()), limit: 1, ..JobQuery::default() };
-        for _ in 0..limits::DECISIONS_MAX {
+        for _ in 0..BACKLOG_MAX {
             if let Some(job) = self.inner.ports.state.jobs(&query).await?.items.pop() {
                 return Ok(job);
             }
@@ -191,4 +212,14 @@ impl Engine {
         let message = "the archive was ordered but its job is not there yet; look for it by its upload in a moment";
         Err(CommandError::Conflict { code: "conflict", message: format!("{message}: {id}") })
     }
+}
+
+fn manifest_of(
+    files: Vec<ArchiveFile>,
+    name: Option<String>,
+    metadata: Map<String, Value>,
+) -> Result<ArchiveManifest, CommandError> {
+    let manifest = ArchiveManifest { files, name, metadata };
+    manifest.check().map_err(|e| CommandError::invalid("files", e))?;
+    Ok(manifest)
 }

@@ -13,6 +13,7 @@ use filemill_core::ports::{
     PresignedRequest, StateError,
 };
 use filemill_core::rule::RuleId;
+use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
 use serde_json::{Map, Value};
 
@@ -70,6 +71,7 @@ impl Engine {
             options: new.options.clone(),
             metadata: new.metadata.clone(),
             multipart: None,
+            is_order: false,
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
@@ -229,8 +231,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn json_bytes(map: &Map<String, Value>) -> usize {
-    serde_json::to_string(map).map_or(usize::MAX, |text| text.len())
 }

@@ -15,7 +15,7 @@ use filemill_core::key_template::KeyParts;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
 use filemill_core::matching::Subject;
-use filemill_core::object::{ObjectRef, Sequencer};
+use filemill_core::object::{BucketName, ObjectRef, Sequencer};
 use filemill_core::ports::{
     Announcement, AnnouncementKind, Change, ChangeSet, Durability, FindingQuery, StateError, is_newer,
 };
@@ -86,10 +86,14 @@ async fn ingest(engine: &Engine, announcement: &Announcement) -> Result<(), Stat
             supersede_older(engine, announcement).await?;
         }
         let over = known.map(|f| f.sequencer);
-        let changes = match announcement.kind {
+        let found = if over.is_some() { findings_of(engine, announcement).await? } else { Vec::new() };
+        let mut changes = match announcement.kind {
             AnnouncementKind::Created => created(engine, announcement, &id, over).await?,
-            AnnouncementKind::Removed => removed(engine, announcement, &id, over).await?,
+            AnnouncementKind::Removed => removed(engine, announcement, &id, over),
         };
+        for FindingRecord { processor, bucket, key, .. } in found {
+            changes.push(Change::RemoveFinding { processor, bucket, key });
+        }
         match engine.commit(changes, Durability::Lazy).await {
             Ok(_) => return Ok(()),
             // another ingest was faster, or the first reply was lost: look again
@@ -115,7 +119,8 @@ async fn created(
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
     changes.push(Change::PutFile { file, over });
     for (rule, process) in rules_for(engine, a, upload.as_ref()) {
-        changes.changes.extend(birth(a, &rule, process, upload.as_ref(), now).changes);
+        let sources = sources_of(engine, &rule, upload.as_ref());
+        changes.changes.extend(birth(a, &rule, process, sources, upload.as_ref(), now).changes);
     }
     if let Some(mut upload) = upload {
         let was = std::mem::replace(&mut upload.status, UploadStatus::Received);
@@ -124,24 +129,14 @@ async fn created(
     Ok(changes)
 }
 
-async fn removed(
-    engine: &Engine,
-    a: &Announcement,
-    id: &FileId,
-    over: Option<Sequencer>,
-) -> Result<ChangeSet, StateError> {
+fn removed(engine: &Engine, a: &Announcement, id: &FileId, over: Option<Sequencer>) -> ChangeSet {
     let mut file = file_of(a, id, None);
     file.removed_at = Some(a.at);
     let event = file_event(EventKind::FileRemoved, &file, engine);
-    let mut changes = ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event));
-    for found in findings_of(engine, a).await? {
-        let FindingRecord { processor, bucket, key, .. } = found;
-        changes.push(Change::RemoveFinding { processor, bucket, key });
-    }
-    Ok(changes)
+    ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event))
 }
 
-/// What was found in a file goes with it.
+/// What was found in the version before goes with it.
 async fn findings_of(engine: &Engine, a: &Announcement) -> Result<Vec<FindingRecord>, StateError> {
     let limit = u32::try_from(limits::RULES_PER_OBJECT_MAX).unwrap_or(u32::MAX);
     let behind_its_keys = Some((a.bucket.clone(), a.key.clone(), String::new()));
@@ -194,11 +189,23 @@ fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Upload>) -> Vec<
     matching.map(|rule| (rule.clone(), rule.process.clone())).collect()
 }
 
+/// What the job may read besides its input. Whoever can put a manifest into a bucket need not be allowed to read all
+/// others; whoever orders by the API is.
+fn sources_of(engine: &Engine, rule: &Rule, upload: Option<&Upload>) -> Option<Vec<BucketName>> {
+    let is_order = upload.is_some_and(|upload| upload.is_order);
+    match &rule.sources {
+        Some(named) => Some(named.clone()),
+        None if is_order => None,
+        None => Some(vec![rule.from.clone(), engine.inner.config.default_bucket.clone()]),
+    }
+}
+
 /// The job of this object and rule, as first commit.
 fn birth(
     a: &Announcement,
     rule: &Rule,
     process: Process,
+    sources: Option<Vec<BucketName>>,
     upload: Option<&Upload>,
     now: filemill_core::time::Timestamp,
 ) -> ChangeSet {
@@ -232,7 +239,7 @@ fn birth(
         reject_file: None,
         summary: serde_json::Map::new(),
         result_name: None,
-        sources: rule.sources.clone(),
+        sources,
         attempts: 0,
         failure: None,
         upload: upload.map(|u| u.id.clone()),
@@ -252,7 +259,8 @@ fn birth(
 }
 
 fn impossible_target(job: &Job, key_error: Option<String>) -> Option<String> {
-    let overwrites_input = job.target.bucket == job.input.bucket && job.target.key == job.input.key;
+    let written = [&job.target.key, &job.target.reject_key()];
+    let overwrites_input = job.target.bucket == job.input.bucket && written.contains(&&job.input.key);
     match key_error {
         Some(e) => Some(format!("the rule's output key cannot be made from this key: {e}")),
         None if overwrites_input => Some("the rule's result would overwrite its own input".into()),

@@ -82,7 +82,7 @@ impl OneShot {
         survey: Option<Survey>,
         work: OneShotWork<'_>,
     ) -> Result<OneShotDone, OneShotError> {
-        let facts = InputFacts { key: name, size: size.unwrap_or(u64::MAX), content_type: None };
+        let facts = InputFacts { key: name, size: size.unwrap_or(u64::MAX), content_type: None, etag: None };
         let note = survey.map_or(serde_json::Value::Null, |survey| survey.note);
         let chunk = Chunk { note: &note, ..Chunk::whole(facts) };
         debug_assert_eq!(self.transform.reach(&chunk.range, facts), chunk.range, "a whole input reaches no further");

@@ -1,17 +1,17 @@
-//! What doors may ask. Reads only.
+//! What doors may ask. Reads only, but for the list of files, which records first what was announced.
 
 use crate::error::CommandError;
-use crate::{Engine, EngineConfig};
+use crate::{Engine, EngineConfig, ingest};
 use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::{Job, JobStatus, Target};
 use filemill_core::key_template::KeyParts;
 use filemill_core::matching::Subject;
-use filemill_core::object::{BucketName, ObjectKey};
+use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
 use filemill_core::ports::{
-    FileQuery, FindingQuery, FindingSummary, JobQuery, Page, PresignAction, PresignRequest, ProcessorSpec, StateCounts,
-    StoreUsage,
+    BlobError, FileQuery, FindingQuery, FindingSummary, JobQuery, Page, PresignAction, PresignRequest, ProcessorSpec,
+    StateCounts, StoreUsage,
 };
 use filemill_core::rule::{Rule, RuleSet};
 use filemill_core::time::Timestamp;
@@ -45,6 +45,11 @@ impl Engine {
         self.inner.config.rules.all()
     }
 
+    /// Those that everybody's copy of this version has.
+    pub fn built_in_processors(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
+        self.inner.ports.processors.built_in_specs()
+    }
+
     pub fn processors(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
         self.inner.ports.processors.specs()
     }
@@ -53,7 +58,14 @@ impl Engine {
         self.inner.ports.state.job(id).await?.ok_or_else(|| CommandError::not_found("job", id))
     }
 
+    /// Whoever has just sent an upload looks for its jobs at once: where there are none yet, what is announced is recorded
+    /// first, up to one batch.
     pub async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, CommandError> {
+        let page = self.inner.ports.state.jobs(query).await?;
+        if !page.items.is_empty() || query.upload.is_none() || query.after.is_some() {
+            return Ok(page);
+        }
+        let _told_by_ingest = ingest::pass(self).await;
         Ok(self.inner.ports.state.jobs(query).await?)
     }
 
@@ -62,7 +74,10 @@ impl Engine {
         file.ok_or_else(|| CommandError::not_found("file", id))
     }
 
+    /// Announced objects are recorded before the list is made, up to one batch: who saw a job complete looks for its
+    /// result at once. Ingest tells what is wrong with announcements; the list does not.
     pub async fn files(&self, query: &FileQuery) -> Result<Page<File>, CommandError> {
+        let _told_by_ingest = ingest::pass(self).await;
         Ok(self.inner.ports.state.files(query).await?)
     }
 
@@ -76,14 +91,7 @@ impl Engine {
         let job = self.job(id).await?;
         match (&job.output, job.status) {
             (Some(output), JobStatus::Completed) => {
-                let there = self.inner.ports.blobs.head(&output.bucket, &output.key).await.map_err(|e| match e {
-                    filemill_core::ports::BlobError::NotFound(_) => CommandError::not_found("result", id),
-                    e => e.into(),
-                })?;
-                if there.etag != output.etag {
-                    let message = format!("the result of job {id} was replaced by a later one under the same key");
-                    return Err(CommandError::Conflict { code: "no_result", message });
-                }
+                self.need_unchanged(output, "result", "no_result", id).await?;
                 self.download_link_to(&output.bucket, &output.key, job.result_name.as_deref())
             }
             (_, status) => Err(CommandError::Conflict {
@@ -100,7 +108,27 @@ impl Engine {
             let message = format!("job {id} is {} and has no reject file", job.status);
             return Err(CommandError::Conflict { code: "no_rejects", message });
         };
+        self.need_unchanged(file, "reject file", "no_rejects", id).await?;
         self.download_link_to(&file.bucket, &file.key, None)
+    }
+
+    /// What the job wrote must still be what lies under its key.
+    async fn need_unchanged(
+        &self,
+        object: &ObjectRef,
+        what: &'static str,
+        code: &'static str,
+        id: &JobId,
+    ) -> Result<(), CommandError> {
+        let there = self.inner.ports.blobs.head(&object.bucket, &object.key).await.map_err(|e| match e {
+            BlobError::NotFound(_) => CommandError::not_found(what, id),
+            e => e.into(),
+        })?;
+        if there.etag == object.etag {
+            return Ok(());
+        }
+        let message = format!("the {what} of job {id} was replaced by a later one under the same key");
+        Err(CommandError::Conflict { code, message })
     }
 
     pub async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, CommandError> {

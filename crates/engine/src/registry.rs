@@ -2,19 +2,22 @@
 
 use filemill_core::ports::{Processor, ProcessorSpec, Transform};
 use filemill_core::rule::Process;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Clone, Default)]
 pub struct Registry {
     by_kind: Arc<BTreeMap<String, Arc<dyn Processor>>>,
+    /// Kinds that everybody's copy has; the others are an operator's own affair.
+    built_in: Arc<BTreeSet<String>>,
 }
 
 impl Registry {
     /// The built-in ones.
     pub fn new(processors: impl IntoIterator<Item = &'static dyn Processor>) -> Self {
         let built_in = processors.into_iter().map(|p| Arc::new(p) as Arc<dyn Processor>);
-        Registry { by_kind: Arc::new(built_in.map(|p| (p.spec().kind.to_string(), p)).collect()) }
+        let by_kind: BTreeMap<_, _> = built_in.map(|p| (p.spec().kind.to_string(), p)).collect();
+        Registry { built_in: Arc::new(by_kind.keys().cloned().collect()), by_kind: Arc::new(by_kind) }
     }
 
     /// And those that an operator defined. The error names a kind that is taken.
@@ -26,12 +29,17 @@ impl Registry {
                 return Err(format!("there is a processor {kind:?} already; give yours another name"));
             }
         }
-        Ok(Registry { by_kind: Arc::new(by_kind) })
+        Ok(Registry { by_kind: Arc::new(by_kind), built_in: self.built_in })
     }
 
     /// By kind.
     pub fn specs(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
         self.by_kind.values().map(|p| p.spec())
+    }
+
+    /// Without those that an operator defined.
+    pub fn built_in_specs(&self) -> impl Iterator<Item = &ProcessorSpec> + '_ {
+        self.specs().filter(|spec| self.built_in.contains(&*spec.kind))
     }
 
     pub fn spec(&self, kind: &str) -> Option<&ProcessorSpec> {

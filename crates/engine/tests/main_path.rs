@@ -245,6 +245,17 @@ async fn a_wrong_upload_request_says_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_saw_a_result_finds_it_in_the_list_of_files() {
+    let (engine, store) = build(vec![hello()], true);
+    engine.prepare().await.expect("buckets");
+    // its announcement is still waiting: nothing else runs here
+    let service = Service { engine, store, _stops: CancellationToken::new().drop_guard() };
+    service.put("new", Bytes::from_static(b"x")).await;
+    let files = service.engine.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");
+    assert_eq!(files.items.iter().map(|file| file.key.as_str()).collect::<Vec<_>>(), ["new"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_a_file_removes_record_and_bytes() {
     let service = started(vec![hello()], true).await;
     let object = service.put("gone", Bytes::from_static(b"x")).await;

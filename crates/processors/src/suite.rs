@@ -2,7 +2,7 @@
 //!
 //! Chunked equals whole for every cut, hostile input ends in order, options are described as they are read.
 
-use filemill_core::chunks::{ChunkLimits, ChunkPlan, Cut};
+use filemill_core::chunks::{ChunkLimits, ChunkPlan, Cut, Survey};
 use filemill_core::ports::{
     Chunk, ChunkReport, InputFacts, ProcessError, Processor, Pulse, RejectSink, SourceInfo, SourceName, Sources,
     Transform, Work,
@@ -42,22 +42,29 @@ pub fn prepared(processor: &dyn Processor, options: &Value) -> Box<dyn Transform
     processor.prepare(options.as_object().expect("options are an object")).expect("the options are accepted")
 }
 
-/// In one pass, as a pipe would be.
+/// In one pass, as a pipe would be; surveyed only where the transform always wants it.
 pub fn whole(transform: &dyn Transform, input: &[u8]) -> Result<Ran, ProcessError> {
-    let facts = InputFacts { key: "input", size: u64::MAX, content_type: None };
+    let facts = InputFacts { key: "input", size: u64::MAX, content_type: None, etag: None };
+    let mut survey = Survey::default();
+    if transform.always_surveys() {
+        let plan = ChunkPlan::of(facts.size, Cut::Whole, ChunkLimits::default());
+        survey = transform.survey(&plan, &mut Dribble { rest: input, step: 1 })?;
+        survey.check(facts.size, plan.count).expect("a survey in order");
+    }
     let mut ran = Ran::default();
-    run_chunk(transform, &Chunk::whole(facts), input, &Shelf::default(), &mut ran)?;
+    let chunk = Chunk { note: &survey.note, ..Chunk::whole(facts) };
+    run_chunk(transform, &chunk, input, &Shelf::default(), &mut ran)?;
     Ok(ran)
 }
 
 /// Cut as the engine would cut with this chunk size, surveyed where the transform asks for it.
 pub fn chunked(transform: &dyn Transform, input: &[u8], chunk_bytes: u64) -> Result<Ran, ProcessError> {
-    let facts = InputFacts { key: "input", size: input.len() as u64, content_type: None };
+    let facts = InputFacts { key: "input", size: input.len() as u64, content_type: None, etag: None };
     let limits = ChunkLimits { chunk_bytes, chunks_max: u32::MAX };
     let cut = transform.cut(facts);
     let plan = ChunkPlan::of(facts.size, cut, limits);
     let mut ran = Ran::default();
-    if cut == Cut::Surveyed && plan.count > 1 {
+    if cut == Cut::Surveyed && plan.count > 1 || transform.always_surveys() {
         let survey = transform.survey(&plan, &mut Dribble { rest: input, step: 1 })?;
         survey.check(facts.size, plan.count).expect("a survey in order");
         for (index, start) in (0..).zip(&survey.starts) {
@@ -94,14 +101,10 @@ pub fn run_chunk(
         Work { input: &mut input, output: &mut ran.output, rejects: &mut rejects, sources: shelf, pulse: &Calm };
     let report = transform.process(chunk, &mut work)?;
     ran.rejects.extend(rejects.0);
-    ran.records += report.records;
-    for (name, value) in &report.summary {
-        match (ran.summary.get(name).and_then(Value::as_u64), value.as_u64()) {
-            (Some(there), Some(more)) => drop(ran.summary.insert(name.clone(), (there + more).into())),
-            (None, _) if !ran.summary.contains_key(name) => drop(ran.summary.insert(name.clone(), value.clone())),
-            _ => {}
-        }
-    }
+    let (records, summary) = (ran.records, std::mem::take(&mut ran.summary));
+    let mut sum = ChunkReport { records, summary, ..ChunkReport::default() };
+    sum.add(report.clone());
+    (ran.records, ran.summary) = (sum.records, sum.summary);
     if chunk.index == 0 {
         ran.report = report;
     }

@@ -234,6 +234,7 @@ pub fn upload(name: &str, nth: u64) -> Upload {
         options: serde_json::Map::new(),
         metadata: serde_json::Map::new(),
         multipart: None,
+        is_order: false,
         created_at,
         expires_at: created_at.plus(Duration::from_secs(900)),
     }

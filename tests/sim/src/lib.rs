@@ -8,6 +8,7 @@ pub mod checks;
 mod client;
 mod ledger;
 mod operator;
+mod records;
 mod run;
 mod scenario;
 mod service;

@@ -1,8 +1,10 @@
 //! What a seed stands for: the configuration, the faults, the workload and the crashes of one run.
 
+use crate::records::{KIND, PERCENT};
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::object::BucketName;
-use filemill_core::rule::{Name, Rule, RuleSet};
+use filemill_core::reject::RejectTolerance;
+use filemill_core::rule::{Name, Process, Rule, RuleSet};
 use filemill_engine::{EngineConfig, QueueSettings};
 use filemill_memory::{FaultPlan, MemoryOptions};
 use rand::rngs::SmallRng;
@@ -10,6 +12,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use std::time::Duration;
 
+/// The rule of [`crate::records`].
+pub const RECORDS: &str = "records";
 /// Clients act and engines die within this time; then it is calm.
 pub const STORM: Duration = Duration::from_secs(120);
 /// More calls of the store than any healthy run makes.
@@ -30,6 +34,8 @@ pub struct Scenario {
     pub has_second_rule: bool,
     /// A rule that takes the results of another.
     pub has_chain: bool,
+    /// A rule that surveys, sets records aside and finds.
+    pub has_records: bool,
     /// Clients write to a bucket whose rule deletes its sources.
     pub has_inbox: bool,
     /// One client each.
@@ -56,7 +62,7 @@ impl Scenario {
             times
         };
         let (crashes, restarts) = (times(3), times(2));
-        Scenario {
+        let mut scenario = Scenario {
             seed,
             faults: if is_calm { FaultPlan { seed, ..FaultPlan::none() } } else { FaultPlan::mixed(seed) },
             publishes: rng.random_bool(0.7),
@@ -68,6 +74,7 @@ impl Scenario {
             max_running: rng.random_bool(0.3).then(|| rng.random_range(1..4)),
             has_second_rule: rng.random_bool(0.4),
             has_chain: rng.random_bool(0.2),
+            has_records: false,
             has_inbox: rng.random_bool(0.2),
             keys: rng.random_range(1..=4),
             acts_per_key: rng.random_range(1..=4),
@@ -75,7 +82,10 @@ impl Scenario {
             operator_acts: if rng.random_bool(0.5) { rng.random_range(1..6) } else { 0 },
             crashes,
             restarts,
-        }
+        };
+        // drawn last, so that it changes nothing of what a seed meant before
+        scenario.has_records = rng.random_bool(0.4);
+        scenario
     }
 
     pub fn is_calm(&self) -> bool {
@@ -108,6 +118,12 @@ impl Scenario {
         rules[0].delete_source = self.has_inbox;
         if self.has_second_rule {
             rules.push(self.rule("second", self.from().as_str(), "results", "second/{key}", 1));
+        }
+        if self.has_records {
+            let mut rule = self.rule(RECORDS, self.from().as_str(), "results", "records/{key}", 1);
+            rule.process = Process { kind: KIND.into(), options: Default::default() };
+            rule.rejects = RejectTolerance { count: None, percent: Some(PERCENT) };
+            rules.push(rule);
         }
         if self.has_chain {
             rules.push(self.rule("chain", "results", "chained", "{key}", 2));

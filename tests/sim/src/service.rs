@@ -4,7 +4,9 @@
 //! not synced may be lost; with a remote store one worker dies and the store goes on.
 
 use crate::ledger::Ledger;
+use crate::records::SimRecords;
 use crate::scenario::Scenario;
+use filemill_core::ports::Processor;
 use filemill_engine::{Chance, Compute, Engine, Ports, Registry};
 use filemill_memory::{MemoryStore, SimClock};
 use rand::RngCore;
@@ -66,7 +68,7 @@ impl Service {
             state: self.store.clone(),
             queue: self.store.clone(),
             clock: self.clock.clone(),
-            processors: Registry::new(filemill_processors::ALL.iter().copied()),
+            processors: Registry::new(filemill_processors::ALL.iter().copied().chain([&SimRecords as &dyn Processor])),
             compute: Compute::Inline,
             chance: Chance::from_seed(self.scenario.chance_of(1000 + number).next_u64()),
         };

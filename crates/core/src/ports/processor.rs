@@ -89,6 +89,12 @@ pub trait Transform: Send + Sync {
         false
     }
 
+    /// Does the work depend on more than the input's size, as that of an archive or of somebody's command does? Then even a
+    /// small input has a task of its own, of which only so many run at a time.
+    fn works_beyond_its_input(&self) -> bool {
+        false
+    }
+
     /// [`Cut::Anywhere`] only: the bytes that `process` may look at for this chunk, at least the chunk itself: records
     /// around its borders are the transform's affair. It need not read to the end of what it asked for.
     fn reach(&self, chunk: &Range<u64>, _input: InputFacts<'_>) -> Range<u64> {
@@ -110,6 +116,8 @@ pub struct InputFacts<'a> {
     /// `u64::MAX` where it is not known (a pipe); such an input is one chunk.
     pub size: u64,
     pub content_type: Option<&'a str>,
+    /// Names the version of the input, where it is an object.
+    pub etag: Option<&'a str>,
 }
 
 /// The part of the input that a run of `process` is about.

@@ -72,6 +72,13 @@ impl Step<'_> {
         report: ChunkReport,
     ) -> Done {
         let mut publications = Vec::new();
+        // before the result: where they are not one write, a result must not be seen of a job that ends without
+        let reject_file = reject_file.map(|made| {
+            let (key, content_type) = (self.job.target.reject_key(), Some(REJECTS_TYPE.to_owned()));
+            let (object, publication) = self.publication(key, made, content_type);
+            publications.push(publication);
+            object
+        });
         let outcome = match self.job.tolerance.refuses(rejects, report.records) {
             None => {
                 let (output, publication) = self.publication(self.job.target.key.clone(), result, content_type);
@@ -80,12 +87,6 @@ impl Step<'_> {
             }
             Some(message) => Err(Failure { code: "too_many_rejects".into(), message, detail: None }),
         };
-        let reject_file = reject_file.map(|made| {
-            let (key, content_type) = (self.job.target.reject_key(), Some(REJECTS_TYPE.to_owned()));
-            let (object, publication) = self.publication(key, made, content_type);
-            publications.push(publication);
-            object
-        });
         let finished = Finished { outcome, plan, rejects, reject_file, report };
         Done { happening: Happening::Finished(finished), publications }
     }

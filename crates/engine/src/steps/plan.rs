@@ -28,7 +28,7 @@ impl Step<'_> {
             }
             None => plan,
         };
-        let one_lease = plan.count == 1 && size <= limits::ONE_LEASE_BYTES_MAX;
+        let one_lease = plan.count == 1 && size <= limits::ONE_LEASE_BYTES_MAX && !transform.works_beyond_its_input();
         if one_lease { self.whole(transform, plan, survey).await } else { self.begin(transform, plan, survey).await }
     }
 

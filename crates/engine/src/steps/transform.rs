@@ -6,7 +6,7 @@ use super::sources::JobSources;
 use super::watch::Beating;
 use super::{Step, Watched};
 use filemill_core::chunks::{ChunkPlan, Start, Survey};
-use filemill_core::object::{Attributes, Origin};
+use filemill_core::object::{Attributes, ObjectRef, Origin};
 use filemill_core::ports::{
     BlobError, Chunk, ChunkReport, InputFacts, OpenObject, ProcessError, Staged, Transform, Work,
 };
@@ -55,7 +55,8 @@ impl Step<'_> {
     }
 
     pub(super) fn facts<'a>(&'a self, content_type: Option<&'a str>) -> InputFacts<'a> {
-        InputFacts { key: &self.job.input.key, size: self.job.input.size, content_type }
+        let input = &self.job.input;
+        InputFacts { key: &input.key, size: input.size, content_type, etag: Some(input.etag.as_str()) }
     }
 
     /// What travels with the result.
@@ -82,10 +83,11 @@ impl Step<'_> {
         let open = self.open(reach).await?;
         let content_type = open.info.attributes.content_type.clone();
         let (blobs, watch, sources) = (self.ports.blobs.clone(), self.watch.clone(), JobSources::of(self));
-        let (key, size) = (self.job.input.key.clone(), self.job.input.size);
+        let ObjectRef { key, size, etag, .. } = self.job.input.clone();
         let mut reader = Watched { reader: open.body.into_reader(), watch: watch.clone() };
         let work = move || {
-            let input = InputFacts { key: &key, size, content_type: content_type.as_deref() };
+            let content_type_given = content_type.as_deref();
+            let input = InputFacts { key: &key, size, content_type: content_type_given, etag: Some(etag.as_str()) };
             let Place { index, range, is_last, start, note } = place;
             let chunk = Chunk { input, range, index, is_last, line: start.line, record: start.record, note: &note };
             let mut output = Beating { inner: blobs.stage(None)?, watch: watch.clone() };

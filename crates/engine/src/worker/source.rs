@@ -6,8 +6,8 @@ use filemill_core::limits;
 use filemill_core::object::ObjectRef;
 use filemill_core::ports::{BlobError, JobQuery, Precondition, StateError};
 
-/// `delete_source = true`: the input goes once every job of this version has completed and every result was read back
-/// whole (a read checks the checksum). Asked at each completion, so the last one finds the others done.
+/// `delete_source = true`: the input goes once every job of this version has completed without rejects and every result was
+/// read back whole (a read checks the checksum). Asked at each completion, so the last one finds the others done.
 pub(super) async fn retire_source(engine: &Engine, job: &Job) {
     let rules = engine.inner.config.rules.all();
     if !job.delete_source && !rules.iter().any(|rule| rule.delete_source && rule.from == job.input.bucket) {
@@ -31,7 +31,8 @@ enum Kept {
 async fn try_retire(engine: &Engine, job: &Job) -> Result<(), Kept> {
     let (ports, input) = (&engine.inner.ports, &job.input);
     let jobs = jobs_of_version(engine, job).await?;
-    let has_ended_well = |other: &Job| other.status == JobStatus::Completed;
+    // the reject file shortens records; the input is where they are whole
+    let has_ended_well = |other: &Job| other.status == JobStatus::Completed && other.rejects == 0;
     if !jobs.iter().any(|other| other.delete_source) || !jobs.iter().all(has_ended_well) {
         return Ok(());
     }

@@ -4,15 +4,15 @@ use super::ApiState;
 use super::extract::{NoParams, StrictJson, StrictQuery};
 use super::jobs::JobsParams;
 use super::problem::Problem;
-use super::views::{JobView, ProblemView};
+use super::views::{JobStatusView, JobView, ProblemView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use filemill_core::archive::ArchiveFile;
+use filemill_core::archive::{ArchiveFile, bounded_files, bounded_metadata};
 use filemill_core::rule::RuleId;
 use filemill_engine::{ArchiveContent, NewArchive};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -24,6 +24,7 @@ use utoipa::ToSchema;
     "name": "notes.zip", "metadata": {"order": 17},
 }))]
 pub struct NewArchiveBody {
+    #[serde(default, deserialize_with = "some_files")]
     #[schema(value_type = Option<Vec<ArchiveFileBody>>)]
     files: Option<Vec<ArchiveFile>>,
     /// The results of all completed jobs that these filters find, each under its key.
@@ -32,7 +33,7 @@ pub struct NewArchiveBody {
     /// What a browser should call the archive.
     name: Option<String>,
     /// Given back with the job and its events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded_metadata")]
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     /// A rule that makes archives; the first such if not given.
@@ -58,12 +59,19 @@ pub struct ArchiveFileBody {
 #[allow(dead_code, reason = "describes the filters of the jobs list in the OpenAPI document")]
 pub struct JobSelection {
     rule: Option<String>,
+    /// Only `completed` jobs have results.
+    #[schema(value_type = Option<JobStatusView>)]
+    status: Option<String>,
     /// The input's bucket.
     bucket: Option<String>,
     /// The input's key; with a trailing `*` a prefix.
     key: Option<String>,
     /// The upload that brought the input.
     upload: Option<String>,
+}
+
+fn some_files<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ArchiveFile>>, D::Error> {
+    bounded_files(from).map(Some)
 }
 
 impl NewArchiveBody {
@@ -88,7 +96,6 @@ impl NewArchiveBody {
         (status = 202, description = "The job that makes the archive", body = JobView,
             headers(("location" = String, description = "Where the job can be read"))),
         (status = 400, description = "Malformed JSON", body = ProblemView),
-        (status = 404, description = "No such rule", body = ProblemView),
         (status = 409, description = "The first request with this Idempotency-Key still runs", body = ProblemView),
         (status = 413, description = "The body is too large", body = ProblemView),
         (status = 415, description = "The body is not JSON", body = ProblemView),

@@ -46,7 +46,7 @@ impl JobsParams {
             let message = "select by rule, bucket, key and upload; of the jobs found, the completed ones count";
             return Err(Problem::invalid_field("jobs", message));
         }
-        self.query()
+        self.query().map_err(|problem| Problem::invalid_field("jobs", problem.detail()))
     }
 
     fn query(self) -> Result<JobQuery, Problem> {

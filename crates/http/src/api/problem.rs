@@ -29,6 +29,11 @@ impl Problem {
         Problem { status, code: code.into(), detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
+    /// For people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -57,7 +62,7 @@ impl Problem {
 
     pub fn not_found(what: &str, id: &str) -> Self {
         let detail = format!("there is no {what} {id:?}");
-        Problem::new(StatusCode::NOT_FOUND, format!("{what}_not_found"), detail)
+        Problem::new(StatusCode::NOT_FOUND, format!("{}_not_found", what.replace(' ', "_")), detail)
     }
 
     pub fn unauthorized(detail: &str) -> Self {

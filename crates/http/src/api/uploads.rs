@@ -37,7 +37,7 @@ pub struct NewUploadBody {
     /// Start this rule and no other.
     #[schema(value_type = Option<String>)]
     rule: Option<RuleId>,
-    /// Laid over the rule's own options.
+    /// Laid over the rule's own options, and checked at once: the schema `Options.KIND` of the rule's processor has them.
     #[serde(default)]
     #[schema(value_type = Object)]
     options: Map<String, Value>,

@@ -1,12 +1,15 @@
 //! The REST door, driven as a client drives it, over an engine on the memory adapter: each route good and bad.
 
+mod archives;
 mod auth;
 mod doors;
 mod feeds;
 mod files;
+mod findings;
 mod idempotency;
 mod jobs;
 mod operation;
+mod rejects;
 mod service;
 mod strictness;
 mod uploads;

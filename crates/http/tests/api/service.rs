@@ -34,16 +34,21 @@ pub struct Answer {
 
 /// Jobs run at once.
 pub async fn service() -> Service {
-    start(None).await
+    start(&[], None).await
+}
+
+/// Jobs run at once; these rules besides the first one.
+pub async fn service_with(rules: &[Value]) -> Service {
+    start(rules, None).await
 }
 
 /// Jobs stay queued: their queue runs nothing.
 pub async fn idle_service() -> Service {
-    start(Some(0)).await
+    start(&[], Some(0)).await
 }
 
-async fn start(max_running: Option<u32>) -> Service {
-    let (engine, store) = engine(max_running);
+async fn start(rules: &[Value], max_running: Option<u32>) -> Service {
+    let (engine, store) = engine(rules, max_running);
     engine.prepare().await.expect("buckets");
     let stop = CancellationToken::new();
     let (running, token) = (engine.clone(), stop.clone());
@@ -62,14 +67,15 @@ pub fn door(engine: &Engine) -> ApiDoor {
     })
 }
 
-fn engine(max_running: Option<u32>) -> (Engine, Arc<MemoryStore>) {
+fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>) {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
     let rule = json!({
         "id": "hello", "from": "uploads", "process": { "kind": "lines.prefix", "text": "> " },
         "output": { "bucket": "results" },
     });
-    let rules = RuleSet::new(vec![serde_json::from_value(rule).expect("a rule")]).expect("rules");
+    let rules = [&[rule], more].concat().into_iter().map(|rule| serde_json::from_value(rule).expect("a rule"));
+    let rules = RuleSet::new(rules.collect()).expect("rules");
     let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
     config.queues.insert(QueueName::parse("default").expect("name"), QueueSettings { lease: None, max_running });
     let ports = Ports {
@@ -78,7 +84,7 @@ fn engine(max_running: Option<u32>) -> (Engine, Arc<MemoryStore>) {
         queue: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
-        compute: Compute::Inline,
+        compute: Compute::Threads,
         chance: Chance::from_seed(1),
     };
     (Engine::new(ports, config).expect("config"), store)
@@ -123,11 +129,15 @@ impl Service {
 
     /// An object, as if a client had uploaded it.
     pub async fn put(&self, name: &str, content: &'static [u8]) {
+        self.put_into("uploads", name, content).await;
+    }
+
+    pub async fn put_into(&self, bucket_name: &str, name: &str, content: &'static [u8]) {
         let mut stage = self.store.stage(None).expect("stage");
         stage.write_all(&Bytes::from_static(content)).expect("bytes are taken");
         let staged = stage.finish().expect("staged");
         let put = PutObject {
-            bucket: bucket("uploads"),
+            bucket: bucket(bucket_name),
             key: key(name),
             attributes: Attributes::default(),
             checksums: Default::default(),

@@ -1,6 +1,7 @@
 //! Jobs: born once per version and rule, counting each chunk once, able to go on, ended with a reason.
 
 use super::Evidence;
+use crate::scenario::RECORDS;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::matching::Subject;
 use filemill_core::object::ObjectInfo;
@@ -85,10 +86,11 @@ pub fn end_with_a_reason(evidence: &Evidence<'_>, violations: &mut Vec<String>) 
         let code = job.failure.as_ref().map_or("", |f| f.code.as_str());
         let was_cancelled = evidence.ledger.cancels.contains_key(&job.id) && code.is_empty();
         let met_faults = !evidence.scenario.is_calm() && FAULTS.contains(&code);
+        let was_refused = rule == RECORDS && code == "too_many_rejects";
         let is_explained = match job.status {
             JobStatus::Completed => true,
             JobStatus::Cancelled => was_cancelled,
-            JobStatus::Failed => met_faults,
+            JobStatus::Failed => met_faults || was_refused,
             JobStatus::Queued | JobStatus::Running => false,
         };
         if !is_explained {

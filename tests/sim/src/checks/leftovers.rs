@@ -13,6 +13,7 @@ pub fn are_none(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     left("parts", format!("{:?}", snapshot.parts), snapshot.parts.len());
     left("tasks", format!("{:?}", snapshot.tasks), snapshot.tasks.len());
     left("chunk records", format!("{:?}", snapshot.chunks), snapshot.chunks.len());
+    left("surveys", format!("{:?}", snapshot.surveys), snapshot.surveys.len());
     left("announcements", format!("{:?}", snapshot.announcements), snapshot.announcements.len());
     left("staged pieces", String::new(), snapshot.staged_alive as usize);
 }

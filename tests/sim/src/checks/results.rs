@@ -2,12 +2,18 @@
 
 use super::Evidence;
 use super::jobs::{newest_job, starts};
-use crate::scenario::{bucket, prefix_of};
+use crate::records::Expected;
+use crate::scenario::{RECORDS, bucket, prefix_of};
 use bytes::Bytes;
 use filemill_core::job::{Job, JobStatus};
 
-/// GNU `sed 's/^/TEXT/'`, in the plainest way.
+/// What one pass over the input gives, in the plainest way.
 fn one_pass(rule: &str, content: &[u8]) -> Vec<u8> {
+    if rule == RECORDS { Expected::of(content).output } else { prefixed(rule, content) }
+}
+
+/// GNU `sed 's/^/TEXT/'`.
+fn prefixed(rule: &str, content: &[u8]) -> Vec<u8> {
     let text = prefix_of(rule);
     let mut result = Vec::new();
     let mut starts_line = true;
@@ -27,9 +33,12 @@ pub fn equal_the_one_pass(evidence: &Evidence<'_>, violations: &mut Vec<String>)
     }
     for (object, rule) in starts(evidence) {
         let Some(job) = newest_job(evidence, object, &rule) else { continue };
+        let input = evidence.store.content(&object.bucket, &object.key).unwrap_or_default();
         if job.status == JobStatus::Completed {
-            let input = evidence.store.content(&object.bucket, &object.key).unwrap_or_default();
             is_result_of(evidence, job, &input, violations);
+        }
+        if rule == RECORDS {
+            sets_aside_what_it_should(evidence, job, &input, violations);
         }
     }
     belong_to_their_jobs(evidence, violations);
@@ -54,6 +63,28 @@ fn input_of(evidence: &Evidence<'_>, job: &Job) -> Option<Bytes> {
     from_client.then(|| evidence.ledger.content(&job.input.key, &job.input.etag)).flatten()
 }
 
+/// The verdict, the counts and the reject file are those of one pass.
+fn sets_aside_what_it_should(evidence: &Evidence<'_>, job: &Job, input: &[u8], violations: &mut Vec<String>) {
+    let expected = Expected::of(input);
+    let was_refused = job.failure.as_ref().is_some_and(|f| f.code == "too_many_rejects");
+    if !was_refused && job.status != JobStatus::Completed {
+        return;
+    }
+    let file = job.reject_file.as_ref().map(|f| evidence.store.content(&f.bucket, &f.key).unwrap_or_default());
+    let wanted = (!expected.reject_file.is_empty()).then(|| Bytes::from(expected.reject_file.clone()));
+    let counts_fit = (job.rejects, job.records) == (expected.rejects, expected.records)
+        && job.summary.get("lines").and_then(|n| n.as_u64()) == Some(expected.records);
+    if was_refused != expected.is_refused() || file != wanted || !counts_fit {
+        violations.push(format!("rejects {file:?} instead of {wanted:?}, or other counts: {job:?}"));
+    }
+    let found = evidence.snapshot.findings.iter().find(|f| f.bucket == job.input.bucket && f.key == job.input.key);
+    let is_found = found.is_some_and(|f| f.job == job.id);
+    let finds = job.status == JobStatus::Completed && job.chunks_total() == 1;
+    if finds != is_found {
+        violations.push(format!("its finding is {found:?}: {job:?}"));
+    }
+}
+
 fn is_result_of(evidence: &Evidence<'_>, job: &Job, input: &[u8], violations: &mut Vec<String>) {
     let expected = one_pass(job.rule.as_str(), input);
     match evidence.store.content(&job.target.bucket, &job.target.key) {
@@ -71,7 +102,8 @@ fn belong_to_their_jobs(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     for object in evidence.snapshot.objects.iter().filter(|o| o.bucket == bucket("results")) {
         let origin = object.attributes.origin.as_ref();
         let job = origin.and_then(|o| evidence.snapshot.jobs.iter().find(|j| j.id == o.job));
-        let is_output = job.is_some_and(|j| j.output.as_ref() == Some(&object.reference()));
+        let made = |j: &Job| [&j.output, &j.reject_file].into_iter().flatten().any(|o| *o == object.reference());
+        let is_output = job.is_some_and(made);
         let may_be_early = !evidence.scenario.publishes && job.is_some_and(|j| j.status != JobStatus::Completed);
         if !is_output && !may_be_early {
             violations.push(format!("a result is nobody's output: {object:?} of {job:?}"));
