@@ -5,14 +5,39 @@ use crate::credentials::Credentials;
 use crate::exit::Ending;
 use anyhow::{Context, Result};
 use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use filemill_custom::{Definition, KernelFences, Launcher};
 use filemill_engine::{Chance, Compute, Ports, Registry};
 use filemill_local::{LocalConfig, LocalStore};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Everything that can be done to a file.
-pub fn processors() -> Registry {
-    Registry::new(filemill_processors::ALL.iter().copied())
+/// The first argument of a process that guards an operator's command; no command of the CLI.
+pub const GUARD: &str = "guard";
+
+/// Everything that can be done to a file: what is built in, and what the operator defined. Commands work in `scratch`, or
+/// where temporary files go.
+pub fn processors(defined: &BTreeMap<String, Definition>, scratch: Option<&Path>) -> Result<Registry, String> {
+    let launcher = launcher(scratch);
+    Registry::new(filemill_processors::ALL.iter().copied()).with(filemill_custom::processors(defined, launcher)?)
+}
+
+fn launcher(scratch: Option<&Path>) -> Launcher {
+    let scratch = scratch.map(Path::to_owned);
+    Launcher { program: PathBuf::from("/proc/self/exe"), args: vec![GUARD.into()], scratch }
+}
+
+/// A folder for commands that nobody else can look into, without what a crash left in it.
+pub fn prepare_scratch(scratch: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
+    if !KernelFences::probe().files {
+        tracing::warn!("this kernel has no Landlock: commands run only where their definition says unfenced = true");
+    }
+    if let Err(e) = launcher(Some(scratch)).clear_scratch() {
+        tracing::warn!(error = %e, "what a command left behind cannot be removed");
+    }
+    Ok(())
 }
 
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.

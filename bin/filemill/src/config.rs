@@ -13,6 +13,7 @@ use filemill_core::key_template::KeyParts;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
+use filemill_custom::Definition;
 use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, Registry};
 use references::{ReferenceError, Resolved, Sources};
 use serde_json::Value;
@@ -43,6 +44,7 @@ pub struct Config {
     pub rules: RuleSet,
     /// The built-in ones and those that the file defines.
     pub processors: Registry,
+    defined: BTreeMap<String, Definition>,
     buckets: BTreeMap<BucketName, BucketSettings>,
     queues: BTreeMap<QueueName, QueueSettings>,
     default_bucket: BucketName,
@@ -101,6 +103,16 @@ impl Config {
             Value::Object(map) => map.into_iter().map(|(k, v)| (k, self.without_secrets(v))).collect(),
             other => other,
         }
+    }
+
+    /// Has the operator processors of their own?
+    pub fn defines_processors(&self) -> bool {
+        !self.defined.is_empty()
+    }
+
+    /// For a service: commands work in `scratch`, which is its own.
+    pub fn processors_in(&self, scratch: &Path) -> Result<Registry> {
+        backends::processors(&self.defined, Some(scratch)).map_err(Ending::usage)
     }
 
     pub fn engine(&self, worker: String) -> EngineConfig {
@@ -168,7 +180,7 @@ fn assemble(
 /// What the words mean together. Errors may still hold secrets.
 fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Config, String> {
     check_limits(&file)?;
-    let processors = backends::processors();
+    let processors = backends::processors(&file.processors, None)?;
     for rule in &file.rules {
         check_rule(rule, &file).map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
     }
@@ -184,6 +196,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         server: server_settings(folder, &file.server, overrides)?,
         rules: RuleSet::new(file.rules)?,
         processors,
+        defined: file.processors,
         buckets: buckets.collect(),
         queues: file.queues.into_iter().map(|(name, q)| (name, queue(q))).collect(),
         default_bucket,

@@ -1,33 +1,32 @@
 //! What the demo shows: sample files and one large generated log go through a service as any client would send them.
 //!
 //! Everything here is a client's work, over HTTP and presigned links. Each result is compared, byte for byte, with what a
-//! plain reference makes of the same input.
+//! plain reference makes of the same input, or with one that was made before and checked with other tools.
 
 mod generated;
 mod reference;
+mod report;
 mod samples;
+mod verdict;
 mod watch;
 
+use crate::client::Client;
 use crate::client::source::Source;
 use crate::client::upload::{self, Wish};
 use crate::client::views::Job;
-use crate::client::{Client, download, segment};
 use crate::exit::Ending;
-use crate::output::{self, Table};
-use crate::{credentials, progress};
+use crate::{credentials, output, progress};
 use anyhow::Result;
-use filemill_core::size::ByteSize;
 use generated::Generated;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use reference::Prefixed;
-use serde_json::{Value, json};
+use samples::{Expected, Sample};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
+use verdict::Shown;
 use watch::{News, Uploads};
 
-/// The starter rule's text.
-const PREFIX: &[u8] = b"Hello! ";
 const GENERATED_KEY: &str = "generated.log";
 
 /// Where the service is.
@@ -39,17 +38,12 @@ pub struct Place {
 
 /// A file on its way.
 struct Exhibit {
-    key: String,
+    bucket: &'static str,
+    key: &'static str,
     source: Arc<dyn Source>,
+    results: Vec<Expected>,
+    after: &'static [&'static str],
     bar: ProgressBar,
-}
-
-/// A job that has ended, and whether its result is the right one.
-struct Shown {
-    job: Job,
-    link: Option<String>,
-    /// What is wrong.
-    fault: Option<String>,
 }
 
 /// Uploads, watches, verifies and prints. An error if a job failed or a result differs.
@@ -59,15 +53,16 @@ pub fn tour(place: &Place, generated_bytes: u64, as_json: bool, stays: bool) -> 
     let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
     let exhibits = exhibits(&bars, generated_bytes);
     let ended = run_jobs(&client, &exhibits)?;
-    let shown: Vec<Shown> = exhibits.iter().zip(ended).map(|(exhibit, job)| verify(&client, exhibit, job)).collect();
+    let shown = judged(&client, &exhibits, ended);
     drop(bars);
     if as_json {
-        output::json(&to_json(&shown))?
+        output::json(&report::to_json(&shown))?;
     } else {
-        print(&shown)?
+        report::print(&shown)?;
+        report::print_findings(&client)?;
     }
     if stays && !as_json {
-        print_what_next(place)?;
+        report::print_what_next(place)?;
     }
     match shown.iter().filter(|s| s.fault.is_some()).count() {
         0 => Ok(()),
@@ -76,54 +71,94 @@ pub fn tour(place: &Place, generated_bytes: u64, as_json: bool, stays: bool) -> 
 }
 
 fn exhibits(bars: &MultiProgress, generated_bytes: u64) -> Vec<Exhibit> {
-    let generated = (GENERATED_KEY, Arc::new(Generated { bytes: generated_bytes }) as Arc<dyn Source>);
-    let samples = samples::ALL.iter().map(|(key, bytes)| (*key, Arc::new(*bytes) as Arc<dyn Source>));
-    let exhibit = |(key, source): (&str, Arc<dyn Source>)| {
+    let exhibit = |bucket, key, source: Arc<dyn Source>, results, after| {
         let bar = progress::bytes_among(bars, key, Some(source.size()));
-        Exhibit { key: key.to_owned(), source, bar }
+        Exhibit { bucket, key, source, results, after, bar }
     };
-    samples.chain([generated]).map(exhibit).collect()
+    let samples = samples::all().into_iter().map(|Sample { bucket, key, content, results, after }| {
+        exhibit(bucket, key, Arc::new(content) as Arc<dyn Source>, results, after)
+    });
+    let mut exhibits: Vec<Exhibit> = samples.collect();
+    let generated = Arc::new(Generated { bytes: generated_bytes });
+    exhibits.push(exhibit("uploads", GENERATED_KEY, generated, vec![samples::prefixed()], &[]));
+    exhibits
 }
 
-/// Uploads all files side by side and waits for their jobs; the jobs in the order of the files.
-fn run_jobs(client: &Arc<Client>, exhibits: &[Exhibit]) -> Result<Vec<Job>> {
+/// How far each file is.
+struct Board<'a> {
+    exhibits: &'a [Exhibit],
+    sent: Vec<bool>,
+    /// Jobs that have ended, by rule.
+    ended: Vec<BTreeMap<String, Job>>,
+}
+
+impl<'a> Board<'a> {
+    fn new(exhibits: &'a [Exhibit]) -> Self {
+        let ended = exhibits.iter().map(|_| BTreeMap::new()).collect();
+        Board { exhibits, sent: vec![false; exhibits.len()], ended }
+    }
+
+    fn is_done(&self, index: usize) -> bool {
+        self.exhibits[index].results.iter().all(|expected| self.ended[index].contains_key(expected.rule))
+    }
+
+    fn all_done(&self) -> bool {
+        (0..self.exhibits.len()).all(|index| self.is_done(index))
+    }
+
+    fn end(&mut self, index: usize, job: Job) {
+        let status = job.status.clone();
+        self.ended[index].insert(job.rule.clone(), job);
+        if self.is_done(index) {
+            self.exhibits[index].bar.finish_with_message(status);
+        }
+    }
+
+    /// Which files to send now. One that names others waits until they are there.
+    fn due(&mut self) -> Vec<usize> {
+        let is_there = |key: &&str| (0..self.exhibits.len()).any(|i| self.exhibits[i].key == *key && self.is_done(i));
+        let is_due = |index: &usize| !self.sent[*index] && self.exhibits[*index].after.iter().all(is_there);
+        let due: Vec<usize> = (0..self.exhibits.len()).filter(is_due).collect();
+        due.iter().for_each(|index| self.sent[*index] = true);
+        due
+    }
+}
+
+/// Uploads the files side by side and waits for their jobs; the jobs of each file by rule.
+fn run_jobs(client: &Arc<Client>, exhibits: &[Exhibit]) -> Result<Vec<BTreeMap<String, Job>>> {
     let (news, heard) = mpsc::channel();
     let uploads = Arc::new(Uploads::default());
     watch::listen(client.clone(), uploads.clone(), news.clone());
-    let mut ended: Vec<Option<Job>> = exhibits.iter().map(|_| None).collect();
+    let mut board = Board::new(exhibits);
     std::thread::scope(|scope| {
-        while ended.iter().any(Option::is_none) {
+        while !board.all_done() {
             match heard.recv().map_err(|_| Ending::failed("the live feed ended"))? {
-                News::Listening => {
-                    for (index, exhibit) in exhibits.iter().enumerate() {
-                        let (uploads, news) = (&uploads, news.clone());
-                        scope.spawn(move || {
-                            if let Err(e) = send(client, exhibit, index, uploads) {
-                                let _nobody_waits = news.send(News::Broken(e));
-                            }
-                        });
-                    }
-                }
+                News::Listening => {}
                 News::Progress { index, read } => {
                     exhibits[index].bar.set_message("processing");
                     exhibits[index].bar.set_position(read);
                 }
-                News::Ended { index, job } => {
-                    let job = client.job(&job)?;
-                    exhibits[index].bar.finish_with_message(job.status.clone());
-                    ended[index] = Some(job);
-                }
+                News::Ended { index, job } => board.end(index, client.job(&job)?),
                 News::Broken(e) => return Err(e),
+            }
+            for index in board.due() {
+                let (uploads, news) = (&uploads, news.clone());
+                scope.spawn(move || {
+                    if let Err(e) = send(client, &exhibits[index], index, uploads) {
+                        let _nobody_waits = news.send(News::Broken(e));
+                    }
+                });
             }
         }
         Ok(())
     })?;
     uploads.set_all_ended();
-    Ok(ended.into_iter().flatten().collect())
+    Ok(board.ended)
 }
 
 fn send(client: &Client, exhibit: &Exhibit, index: usize, uploads: &Uploads) -> Result<()> {
-    let wish = Wish { filename: exhibit.key.clone(), key: Some(exhibit.key.clone()), ..Wish::default() };
+    let (bucket, key) = (exhibit.bucket.to_owned(), exhibit.key.to_owned());
+    let wish = Wish { filename: key.clone(), bucket: Some(bucket), key: Some(key), ..Wish::default() };
     let links = upload::begin(client, &wish, &*exhibit.source)?;
     uploads.register(&links.id, index);
     exhibit.bar.set_message("uploading");
@@ -132,72 +167,14 @@ fn send(client: &Client, exhibit: &Exhibit, index: usize, uploads: &Uploads) -> 
     Ok(())
 }
 
-fn verify(client: &Client, exhibit: &Exhibit, job: Job) -> Shown {
-    if !job.is_completed() {
-        let fault = Some(job.reason());
-        return Shown { job, link: None, fault };
+/// In the order of the files and of their rules.
+fn judged(client: &Client, exhibits: &[Exhibit], ended: Vec<BTreeMap<String, Job>>) -> Vec<Shown> {
+    let mut shown = Vec::new();
+    for (exhibit, mut jobs) in exhibits.iter().zip(ended) {
+        for expected in &exhibit.results {
+            let job = jobs.remove(expected.rule);
+            shown.extend(job.map(|job| verdict::judged(client, &*exhibit.source, expected, job)));
+        }
     }
-    let check = || {
-        let link = client.link(&format!("/v1/jobs/{}/result", segment(&job.id)))?;
-        let (result, _) = download::open(client, &link)?;
-        let source = exhibit.source.open(0..exhibit.source.size());
-        reference::compare(&mut Prefixed::new(source, PREFIX), result)?;
-        Ok::<_, anyhow::Error>(link)
-    };
-    match check() {
-        Ok(link) => Shown { job, link: Some(link), fault: None },
-        Err(e) => Shown { job, link: None, fault: Some(format!("{e:#}")) },
-    }
-}
-
-fn print(shown: &[Shown]) -> Result<()> {
-    let mut table = Table::new(&["INPUT", "SIZE", "CHUNKS", "TIME", "RESULT", ""], &[1, 2, 3]);
-    for Shown { job, link, fault } in shown {
-        let verdict = fault.as_ref().map_or_else(|| "exact".into(), |why| format!("WRONG: {why}"));
-        table.row([
-            job.input.key.clone(),
-            ByteSize(job.input.size).to_string(),
-            job.chunks.total.to_string(),
-            job.duration().map_or_else(|| "-".into(), output::duration),
-            verdict,
-            link.clone().unwrap_or_default(),
-        ]);
-    }
-    table.print()
-}
-
-fn to_json(shown: &[Shown]) -> Value {
-    let item = |Shown { job, link, fault }: &Shown| {
-        json!({
-            "job": job.id,
-            "status": job.status,
-            "key": job.input.key,
-            "size": job.input.size,
-            "chunks": job.chunks.total,
-            "took_ms": job.duration().map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
-            "exact": fault.is_none(),
-            "fault": fault,
-            "result": link,
-        })
-    };
-    json!({ "items": shown.iter().map(item).collect::<Vec<_>>() })
-}
-
-fn print_what_next(place: &Place) -> Result<()> {
-    let (api, s3, data) = (&place.api, &place.s3, place.data.display());
-    output::line(format_args!(
-        r#"
-The service stays up until Ctrl-C. In another terminal:
-
-  filemill put README.md --wait --url {api} --data {data}
-  filemill jobs --url {api} --data {data}
-
-  secret() {{ grep -o "\"$1\": \"[^\"]*" {data}/credentials.json | cut -d'"' -f4; }}
-  curl -H "authorization: Bearer $(secret admin_token)" {api}/v1/jobs
-
-  export AWS_ACCESS_KEY_ID=$(secret s3_access_key_id) AWS_SECRET_ACCESS_KEY=$(secret s3_secret_access_key)
-  aws --endpoint-url {s3} s3 cp README.md s3://uploads/
-  aws --endpoint-url {s3} s3 ls --recursive s3://results/
-"#
-    ))
+    shown
 }

@@ -31,9 +31,13 @@ impl Service {
         let api_listener = listen(settings.listen, "--listen").await?;
         let s3_listener = listen(settings.s3_listen, "--s3-listen").await?;
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
-        let ports =
-            backends::open(&settings.data, &credentials, &public_s3_url(settings, s3), config.processors.clone())?;
+        let scratch = settings.data.join("scratch");
+        let processors = config.processors_in(&scratch)?;
+        let ports = backends::open(&settings.data, &credentials, &public_s3_url(settings, s3), processors)?;
         credentials::keep(&settings.data, &credentials)?;
+        if config.defines_processors() {
+            backends::prepare_scratch(&scratch).context("cannot make the folder for commands")?;
+        }
         let engine =
             Engine::new(ports.clone(), config.engine(worker_name())).map_err(|e| Ending::usage(e.to_string()))?;
         engine.prepare().await.context("cannot make the buckets")?;

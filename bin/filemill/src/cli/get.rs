@@ -15,6 +15,9 @@ pub struct Args {
     /// A job (its result), a file, or BUCKET/KEY
     #[arg(value_name = "JOB_ID|FILE_ID|BUCKET/KEY")]
     what: String,
+    /// Of a job, the records that it set aside instead of its result
+    #[arg(long)]
+    rejects: bool,
     /// Where to write it; - is standard output [default: its own name, here]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -39,7 +42,7 @@ struct Found {
 impl Args {
     pub fn run(self) -> Result<()> {
         let client = self.access.client()?;
-        let found = find(&client, &self.what)?;
+        let found = if self.rejects { rejects_of(&client, &self.what)? } else { find(&client, &self.what)? };
         let to_stdout = self.output.as_deref() == Some(Path::new("-"));
         let path = if to_stdout { PathBuf::new() } else { self.path(&found)? };
         let url = client.link(&found.link_path)?;
@@ -91,6 +94,14 @@ fn find(client: &Client, what: &str) -> Result<Found> {
     };
     let link_path = format!("/v1/files/{}/download", segment(&file.id));
     Ok(Found { link_path, key: file.key, size: Some(file.size) })
+}
+
+fn rejects_of(client: &Client, id: &str) -> Result<Found> {
+    let job = client.job(id)?;
+    let file = job.reject_file.as_ref();
+    let file = file.ok_or_else(|| Ending::failed(format!("job {} is {} and set nothing aside", job.id, job.status)))?;
+    let link_path = format!("/v1/jobs/{}/rejects", segment(id));
+    Ok(Found { link_path, key: file.key.clone(), size: Some(file.size) })
 }
 
 /// In byte order a key comes before all longer keys that start with it, so the first hit is it or there is none.

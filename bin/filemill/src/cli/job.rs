@@ -9,6 +9,7 @@ use crate::{output, progress};
 use anyhow::Result;
 use filemill_core::size::ByteSize;
 use indicatif::ProgressBar;
+use serde_json::Value;
 
 #[derive(clap::Args)]
 #[command(after_help = crate::exit::EXIT_CODES)]
@@ -99,7 +100,9 @@ fn print(job: &Job) -> Result<()> {
         ("output", job.output.as_ref().map_or_else(none, object)),
         ("chunks", format!("{} of {}", job.chunks.done, job.chunks.total)),
         ("bytes", format!("{} read, {} written", ByteSize(job.bytes.read), ByteSize(job.bytes.written))),
-        ("rejects", job.rejects.to_string()),
+        ("records", format!("{}, {} of them rejected", job.records, job.rejects)),
+        ("rejects", job.reject_file.as_ref().map_or_else(none, object)),
+        ("summary", if job.summary.is_empty() { none() } else { Value::from(job.summary.clone()).to_string() }),
         ("attempts", job.attempts.to_string()),
         ("created", output::time(&job.created_at)),
         ("started", job.started_at.as_deref().map_or_else(none, output::time)),

@@ -8,7 +8,7 @@ use crate::config::{Config, Overrides};
 use crate::output::{self, Table};
 use anyhow::Result;
 use filemill_core::rule::Rule;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -76,11 +76,60 @@ fn print(rules: &[Value]) -> Result<()> {
     for rule in rules {
         let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
         let output = format!("{}/{}", text(&rule["output"]["bucket"]), text(&rule["output"]["key"]));
-        let matching = if rule["match"] == json!({}) { "all".into() } else { text(&rule["match"]) };
         let state = if rule["enabled"] == json!(false) { "disabled" } else { "" };
-        let cells =
-            [text(&rule["id"]), text(&rule["from"]), matching, text(&rule["process"]), output, text(&rule["queue"])];
+        let cells = [
+            text(&rule["id"]),
+            text(&rule["from"]),
+            matching(&rule["match"]),
+            process(&rule["process"]),
+            output,
+            text(&rule["queue"]),
+        ];
         table.row(cells.into_iter().chain([state.to_owned()]));
     }
     table.print()
+}
+
+/// `key suffix=".csv" or glob="in/**", size lte="1TiB"`: what a comma joins must hold together.
+fn matching(pattern: &Value) -> String {
+    let entry = |entry: &Value| entry.as_object().map_or_else(|| entry.to_string(), |given| assignments(given, ""));
+    let entries = |all: &Value| all.as_array().into_iter().flatten().map(entry).collect::<Vec<_>>().join(" or ");
+    let named = pattern.as_object().into_iter().flatten().map(|(name, all)| format!("{name} {}", entries(all)));
+    let all = named.collect::<Vec<_>>().join(", ");
+    if all.is_empty() { "all".to_owned() } else { all }
+}
+
+/// `csv.transform ragged="reject" to="jsonl"`
+fn process(process: &Value) -> String {
+    let kind = process["kind"].as_str().unwrap_or_default();
+    let options = process.as_object().map_or_else(String::new, |given| assignments(given, "kind"));
+    format!("{kind} {options}").trim_end().to_owned()
+}
+
+fn assignments(given: &Map<String, Value>, but: &str) -> String {
+    let others = given.iter().filter(|(name, _)| *name != but);
+    others.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_reads_as_it_was_written() {
+        let pattern = json!({
+            "key": [{ "prefix": "in/", "suffix": ".log" }, { "glob": "**/*.txt" }],
+            "size": [{ "lte": "1TiB" }],
+            "content_type": ["text/*"],
+        });
+        let said = matching(&pattern);
+        for part in
+            [r#"key prefix="in/" suffix=".log" or glob="**/*.txt""#, r#"size lte="1TiB""#, r#"content_type "text/*""#]
+        {
+            assert!(said.split(", ").any(|s| s == part), "{part}: {said}");
+        }
+        assert_eq!(matching(&json!({})), "all");
+        assert_eq!(process(&json!({ "kind": "gzip" })), "gzip");
+        assert_eq!(process(&json!({ "kind": "gzip", "level": 9 })), "gzip level=9");
+    }
 }

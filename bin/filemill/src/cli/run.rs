@@ -131,17 +131,20 @@ impl Args {
     }
 }
 
-/// Two results of one name would overwrite each other, and a result its own input.
+/// Two results of one name would overwrite each other, and a result or its rejects an input.
 fn check_outputs(errands: &[Errand<'_>]) -> Result<()> {
+    let inputs: Vec<(&Path, PathBuf)> =
+        errands.iter().filter_map(|e| Some((e.input, e.input.canonicalize().ok()?))).collect();
     let mut seen = std::collections::BTreeSet::new();
-    for errand in errands {
-        let Some(output) = &errand.output else { continue };
-        if !seen.insert(output.clone()) {
-            return Err(Ending::usage(format!("two of the files would become {}", output.display())));
-        }
-        let is_input = matches!((output.canonicalize(), errand.input.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if is_input {
-            return Err(Ending::usage(format!("the result would overwrite its own input {}", output.display())));
+    for output in errands.iter().filter_map(|errand| errand.output.as_deref()) {
+        for written in [output.to_owned(), rejects::beside(output)] {
+            let real = written.canonicalize().ok();
+            if let Some((input, _)) = inputs.iter().find(|(_, input)| Some(input) == real.as_ref()) {
+                return Err(Ending::usage(format!("a result would overwrite its own input {}", input.display())));
+            }
+            if !seen.insert(written) {
+                return Err(Ending::usage(format!("two of the files would become {}", output.display())));
+            }
         }
     }
     Ok(())

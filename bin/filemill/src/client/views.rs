@@ -17,7 +17,12 @@ pub struct Job {
     pub chunks: Chunks,
     pub bytes: Bytes,
     #[serde(default)]
+    pub records: u64,
+    #[serde(default)]
     pub rejects: u64,
+    pub reject_file: Option<Object>,
+    #[serde(default)]
+    pub summary: serde_json::Map<String, Value>,
     #[serde(default)]
     pub attempts: u32,
     pub failure: Option<Failure>,

@@ -3,6 +3,7 @@
 use filemill_core::object::BucketName;
 use filemill_core::rule::{QueueName, Rule};
 use filemill_core::size::ByteSize;
+use filemill_custom::Definition;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ pub struct ConfigFile {
     pub rules: Vec<Rule>,
     #[serde(default)]
     pub queues: BTreeMap<QueueName, Queue>,
+    /// Processors of the operator's own: commands and services.
+    #[serde(default)]
+    pub processors: BTreeMap<String, Definition>,
     #[serde(default)]
     pub server: Server,
     #[serde(default)]

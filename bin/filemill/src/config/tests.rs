@@ -1,6 +1,7 @@
 //! Good configs load; bad ones say where and why, and never a secret.
 
 use super::*;
+use filemill_core::rule::RuleId;
 
 fn load(text: &str) -> Result<Config> {
     let env = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
@@ -25,7 +26,7 @@ fn with_rule(extra: &str) -> String {
 #[test]
 fn the_starter_config_is_good_and_prefixes_what_is_uploaded() {
     let config = load(STARTER).expect("the starter config");
-    let [rule] = config.rules.all() else { panic!("one rule") };
+    let rule = config.rules.all().first().expect("a rule");
     assert_eq!((rule.id.as_str(), rule.process.options["text"].as_str()), ("hello-lines", Some("Hello! ")));
     let engine = config.engine("w".into());
     assert_eq!(engine.default_bucket.as_str(), "uploads");
@@ -33,11 +34,19 @@ fn the_starter_config_is_good_and_prefixes_what_is_uploaded() {
 }
 
 #[test]
+fn nobodys_own_code_runs_unless_it_is_defined() {
+    let config = load(STARTER).expect("the starter config");
+    assert_eq!(config.processors.specs().count(), filemill_processors::ALL.len());
+}
+
+#[test]
 fn every_setting_of_the_starter_config_that_is_commented_out_is_a_real_one() {
     let uncommented: String = STARTER
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(setting) if setting.split(" = ").next().is_some_and(is_a_key) => format!("{setting}\n"),
+            Some(setting) if is_a_table(setting) || setting.split(" = ").next().is_some_and(is_a_key) => {
+                format!("{setting}\n")
+            }
             _ => format!("{line}\n"),
         })
         .collect();
@@ -45,10 +54,19 @@ fn every_setting_of_the_starter_config_that_is_commented_out_is_a_real_one() {
     let config = load(&uncommented).expect("the starter config with everything on");
     assert_eq!(config.server.data, Path::new("/etc/filemill/filemill-data"));
     assert_eq!(config.engine("w".into()).chunks_max, 4);
+    for (rule, kind) in [("shout", "upper"), ("tags", "tagger")] {
+        let rule = config.rules.get(&RuleId::parse(rule).expect("an id")).expect(rule);
+        assert_eq!(rule.process.kind, kind);
+        assert!(config.processors.spec(kind).is_some(), "{kind}");
+    }
+}
+
+fn is_a_table(text: &str) -> bool {
+    text.starts_with('[') && text.ends_with(']')
 }
 
 fn is_a_key(text: &str) -> bool {
-    text.len() > 2 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    text.len() > 1 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[test]

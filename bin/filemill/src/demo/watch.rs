@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// As many rules as one object starts.
+const JOBS_OF_A_FILE_MAX: u64 = 32;
+
 /// Which upload belongs to which file.
 #[derive(Default)]
 pub struct Uploads {
@@ -92,7 +95,7 @@ fn tell(event: &Event, uploads: &Uploads, news: &Sender<News>) -> bool {
 fn tell_what_was_missed(client: &Client, uploads: &Uploads, news: &Sender<News>) -> Result<bool> {
     let known: Vec<(String, usize)> = uploads.all().iter().map(|(id, index)| (id.clone(), *index)).collect();
     for (upload, index) in known {
-        let jobs: Listed<Job> = client.list("/v1/jobs", &[("upload", &upload)], 1)?;
+        let jobs: Listed<Job> = client.list("/v1/jobs", &[("upload", &upload)], JOBS_OF_A_FILE_MAX)?;
         for job in jobs.views.iter().filter(|j| j.has_ended()) {
             if news.send(News::Ended { index, job: job.id.clone() }).is_err() {
                 return Ok(false);

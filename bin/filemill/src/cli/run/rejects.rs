@@ -5,6 +5,13 @@ use anyhow::{Context, Result};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// The reject file of a result.
+pub fn beside(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".rejects.jsonl");
+    PathBuf::from(name)
+}
+
 /// Made with the first reject; none means no file.
 pub struct RejectFile {
     path: Option<PathBuf>,
@@ -13,11 +20,9 @@ pub struct RejectFile {
 
 impl RejectFile {
     pub fn beside(output: Option<&Path>) -> Self {
-        let path = output.map(|output| {
-            let mut name = output.as_os_str().to_owned();
-            name.push(".rejects.jsonl");
-            PathBuf::from(name)
-        });
+        // a device or a pipe has nothing beside it
+        let is_file = |output: &&Path| std::fs::metadata(output).map_or(true, |found| found.is_file());
+        let path = output.filter(is_file).map(beside);
         RejectFile { path, draft: None }
     }
 

@@ -3,8 +3,10 @@
 use filemill_core::ports::{ProcessError, SourceInfo, SourceName, Sources};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 pub struct FilesBeside {
     folder: PathBuf,
@@ -14,35 +16,40 @@ impl FilesBeside {
     /// Of a manifest; `-` is read where the command runs.
     pub fn of(manifest: &Path) -> Self {
         let folder = manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        FilesBeside { folder: folder.to_owned() }
+        // a folder that cannot be resolved holds no file that could be found
+        FilesBeside { folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()) }
     }
 
-    fn path(&self, source: &SourceName) -> Result<PathBuf, ProcessError> {
+    /// `None`: outside of the folder, also by a link that leads there.
+    fn path(&self, source: &SourceName) -> Result<Option<PathBuf>, ProcessError> {
         if source.bucket.is_some() {
             let message = format!("{source} is in a bucket, and no service runs here: name a file beside the manifest");
             return Err(ProcessError::input("source_missing", message));
         }
         let relative = Path::new(source.key.as_str());
-        if relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Ok(self.folder.join(relative));
+        if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Ok(None);
         }
-        let message = format!("{source} is outside of the manifest's folder, which is as far as this reads");
-        Err(ProcessError::input("source_missing", message))
+        match self.folder.join(relative).canonicalize() {
+            Ok(path) => Ok(Some(path).filter(|path| path.starts_with(&self.folder))),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 
 impl Sources for FilesBeside {
     fn find(&self, source: &SourceName) -> Result<Option<SourceInfo>, ProcessError> {
-        match std::fs::metadata(self.path(source)?) {
-            Ok(found) if found.is_file() => Ok(Some(info(source, &found))),
-            Ok(_) => Ok(None),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        let Some(path) = self.path(source)? else { return Ok(None) };
+        let found = std::fs::metadata(path)?;
+        Ok(found.is_file().then(|| info(source, &found)))
     }
 
     fn open(&self, source: &SourceInfo) -> Result<Box<dyn Read + Send>, ProcessError> {
-        let file = File::open(self.path(&source.name)?)?;
+        let gone = || ProcessError::input("source_changed", format!("{} was removed while it was read", source.name));
+        // a pipe that took the file's place must not hold us up
+        let path = self.path(&source.name)?.ok_or_else(gone)?;
+        let file = File::options().read(true).custom_flags(NONBLOCK).open(path)?;
         if info(&source.name, &file.metadata()?) != *source {
             let message = format!("{} was changed while it was read", source.name);
             return Err(ProcessError::input("source_changed", message));
@@ -77,9 +84,12 @@ mod tests {
         assert_eq!(found.size, 3);
         assert!(find("sub").expect("a folder is no file").is_none());
         assert!(find("sub/b").expect("nothing").is_none());
-        for outside in ["../outside", "/etc/passwd", "sub/../../outside", "s3://uploads/a"] {
-            assert!(find(outside).is_err(), "{outside}");
+        std::os::unix::fs::symlink("../outside", folder.path().join("in/link")).expect("a link");
+        std::os::unix::fs::symlink("/etc", folder.path().join("in/etc")).expect("a link");
+        for outside in ["../outside", "/etc/passwd", "sub/../../outside", "link", "etc/passwd"] {
+            assert_eq!(find(outside).expect("an answer"), None, "{outside}");
         }
+        assert!(sources.find(&SourceName::parse("s3://uploads/a").expect("a name")).is_err());
         std::fs::write(folder.path().join("in/sub/a"), "changed").expect("written");
         assert!(sources.open(&found).is_err());
     }
