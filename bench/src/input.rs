@@ -1,4 +1,9 @@
-//! Inputs that are the same in every run: a log of about 110 bytes a line, and small files of one kilobyte.
+//! Inputs that are the same in every run: a log of about 110 bytes a line, small files of one kilobyte, and a file each
+//! for tables, notes and opinions.
+
+pub mod notes;
+pub mod opinions;
+pub mod table;
 
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -40,6 +45,19 @@ fn line(chance: &mut Chance, number: u64) -> String {
     )
 }
 
+/// Text of exactly `bytes` bytes, another one for each `seed`.
+pub fn log(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut chance = Chance(seed);
+    let mut text = Vec::with_capacity(bytes + 256);
+    let mut number = seed;
+    while text.len() < bytes {
+        text.extend_from_slice(line(&mut chance, number).as_bytes());
+        number += 1;
+    }
+    text.truncate(bytes);
+    text
+}
+
 /// Writes a log of exactly `bytes` bytes.
 pub fn write_log(path: &Path, bytes: u64) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -60,15 +78,7 @@ pub const SMALL_BYTES: usize = 1024;
 
 /// One kilobyte of log, another one for each `seed`.
 pub fn small(seed: u64) -> Vec<u8> {
-    let mut chance = Chance(seed);
-    let mut text = Vec::with_capacity(2 * SMALL_BYTES);
-    let mut number = seed;
-    while text.len() < SMALL_BYTES {
-        text.extend_from_slice(line(&mut chance, number).as_bytes());
-        number += 1;
-    }
-    text.truncate(SMALL_BYTES);
-    text
+    log(seed, SMALL_BYTES)
 }
 
 /// What `sed 's/^/Hello! /'` makes of it.

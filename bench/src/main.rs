@@ -5,7 +5,9 @@
 //! exists, since seconds of two runs say little on a busy machine. Nothing here is a test: no number fails a build.
 
 mod connection;
+mod contest;
 mod input;
+mod inside;
 mod jobs;
 mod machine;
 mod peer;
@@ -13,6 +15,7 @@ mod process;
 mod report;
 mod service;
 mod signing;
+mod toolbox;
 mod transfer;
 mod workplace;
 
@@ -20,7 +23,12 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use jobs::Plan;
 use std::path::PathBuf;
+use toolbox::Toolbox;
 use workplace::Workplace;
+
+/// As in the program that is measured, for what is measured inside of this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure Filemill against the tools a user would pick instead
 #[derive(Parser)]
@@ -40,9 +48,18 @@ struct Cli {
     /// The program to measure [default: `filemill` beside this program]
     #[arg(long)]
     filemill: Option<PathBuf>,
+    /// The folder of peers that bench/peers.sh filled [default: `peers` beside the folder of this program]
+    #[arg(long)]
+    peers: Option<PathBuf>,
     /// MiB of the large file
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..))]
     large_mib: u64,
+    /// MiB of the tables that whole programs convert
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    medium_mib: u64,
+    /// How many small files, for archives and Markdown
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    files: u64,
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -53,11 +70,26 @@ enum Command {
     /// The bare PUT-to-file server that large and durable uploads are compared with
     #[command(hide = true)]
     Peer(peer::Args),
+    /// Documents that are worked on in one process, against the clock
+    #[command(hide = true)]
+    Inside(inside::Args),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Job {
     All,
+    /// Those that follow down to sentiment
+    Transforms,
+    /// CSV to JSON: against Python, qsv and polars
+    Csv,
+    /// JSON Lines to CSV: against qsv and polars
+    Json,
+    /// Markdown: against python-markdown and cmark-gfm
+    Markdown,
+    /// Archives: against info-zip, cat and Python's zipfile
+    Zip,
+    /// Sentiment: against vaderSentiment
+    Sentiment,
     /// A line prefix for a large log: against sed
     Prefix,
     /// One large upload: against a bare PUT-to-file server
@@ -72,26 +104,47 @@ enum Job {
     Idle,
 }
 
+impl Job {
+    fn covers(self, job: Job) -> bool {
+        let is_transform = matches!(job, Job::Csv | Job::Json | Job::Markdown | Job::Zip | Job::Sentiment);
+        self == Job::All || self == job || (self == Job::Transforms && is_transform)
+    }
+}
+
 type Measure = fn(&Plan<'_>) -> Result<Vec<report::Row>>;
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    if let Some(Command::Peer(args)) = cli.command {
-        return peer::run(&args);
+    match cli.command {
+        Some(Command::Peer(args)) => return peer::run(&args),
+        Some(Command::Inside(args)) => return inside::run(&args),
+        None => {}
     }
     let workplace = Workplace::new(cli.dir.as_deref(), cli.filemill.as_deref())?;
-    let plan = Plan { workplace: &workplace, rounds: cli.rounds, large_bytes: cli.large_mib << 20 };
+    let plan = Plan {
+        workplace: &workplace,
+        toolbox: &Toolbox::new(cli.peers.as_deref())?,
+        rounds: cli.rounds,
+        large_bytes: cli.large_mib << 20,
+        medium_bytes: cli.medium_mib << 20,
+        files: cli.files,
+    };
     let mut rows = Vec::new();
-    let measures: [(Job, Measure); 6] = [
+    let measures: [(Job, Measure); 11] = [
         (Job::Idle, jobs::idle::measure),
         (Job::Latency, jobs::latency::measure),
         (Job::PutSmall, jobs::put_small::measure),
         (Job::Burst, jobs::burst::measure),
         (Job::PutLarge, jobs::put_large::measure),
         (Job::Prefix, jobs::prefix::measure),
+        (Job::Csv, jobs::csv::measure),
+        (Job::Json, jobs::json::measure),
+        (Job::Markdown, jobs::markdown::measure),
+        (Job::Zip, jobs::zip::measure),
+        (Job::Sentiment, jobs::sentiment::measure),
     ];
     for (job, measure) in measures {
-        if cli.job == Job::All || cli.job == job {
+        if cli.job.covers(job) {
             rows.extend(measure(&plan)?);
         }
     }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Keys under `hello/` start the rule, others start nothing.
+/// Keys under `hello/` and `csv/` start a rule, others start nothing.
 const CONFIG: &str = r#"
 schema = 1
 [buckets.uploads]
@@ -20,6 +20,12 @@ id = "hello-lines"
 from = "uploads"
 match = { key = [{ prefix = "hello/" }] }
 process = { kind = "lines.prefix", text = "Hello! " }
+output = { bucket = "results", key = "{key}" }
+[[rules]]
+id = "csv-to-jsonl"
+from = "uploads"
+match = { key = [{ prefix = "csv/" }] }
+process = { kind = "csv.transform", to = "jsonl" }
 output = { bucket = "results", key = "{key}" }
 "#;
 

@@ -1,23 +1,36 @@
 //! The measures, one file each, and what they share.
 
 pub mod burst;
+pub mod csv;
 pub mod idle;
+pub mod json;
 pub mod latency;
+pub mod markdown;
 pub mod prefix;
 pub mod put_large;
 pub mod put_small;
+pub mod sentiment;
+pub mod zip;
 
 mod feed;
 mod load;
+mod stored;
 
+use crate::contest::{Contest, Outcome};
+use crate::report::{Row, Side, Target};
+use crate::toolbox::Toolbox;
 use crate::workplace::Workplace;
 use anyhow::Result;
 
 /// What a run was asked for.
 pub struct Plan<'a> {
     pub workplace: &'a Workplace,
+    pub toolbox: &'a Toolbox,
     pub rounds: u32,
     pub large_bytes: u64,
+    pub medium_bytes: u64,
+    /// How many small ones there are of a kind.
+    pub files: u64,
 }
 
 impl Plan<'_> {
@@ -44,6 +57,18 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// Says on stderr what goes on.
-fn note(text: &str) {
+pub fn note(text: &str) {
     eprintln!("filemill-bench: {text}");
+}
+
+fn size_name(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 30) { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// What matters where cores are shared: the CPU seconds beside those of the first peer.
+fn cpu_row(outcome: &Outcome, contest: &Contest<'_>, target: Target) -> Option<Row> {
+    let seconds = |side: &Side| Side { values: side.cpu_secs.clone(), ..Side::default() };
+    let (peer, side) = contest.peers.iter().zip(&outcome.peers).next()?;
+    let (job, ours) = ("the same, CPU".into(), seconds(&outcome.ours));
+    Some(Row { job, unit: "s", ours, peer: Some((peer.name, seconds(side))), target })
 }

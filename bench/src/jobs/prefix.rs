@@ -1,28 +1,21 @@
 //! The main job on a large log: object stored to result stored, with the service running, against sed.
 //!
-//! The log is uploaded once under a key that starts no rule. Each round copies it, server-side, to a key that does (a
-//! copy shares the bytes, so it is instant) and waits for the live feed to tell that the job completed; by then the
-//! result is synced. Sed reads the same bytes from the same disk, as warm, and syncs nothing; a second figure adds a
-//! sync of its output. The service's CPU is all of it: reading with checksums, transform, writing, syncing, records.
+//! By the feed's word the result is synced (see `stored`). Sed reads the same bytes from the same disk, as warm, and
+//! syncs nothing; a second figure adds a sync of its output.
 
-use super::feed::Feed;
-use super::put_large::size_name;
-use super::{Plan, block_on, note};
-use crate::connection::Connection;
+use super::stored::{Stored, upload};
+use super::{Plan, note, size_name};
+use crate::contest::warm;
 use crate::input;
 use crate::process::{self, Run};
 use crate::report::{Row, Side, Target};
 use crate::service::Service;
-use crate::signing::Signer;
-use crate::transfer::{compare_with_file, send_file};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const PARKED: &str = "park/log";
 const PEER: &str = "sed 's/^/Hello! /' in > out";
 
 pub fn measure(plan: &Plan<'_>) -> Result<Vec<Row>> {
@@ -37,7 +30,8 @@ pub fn measure(plan: &Plan<'_>) -> Result<Vec<Row>> {
     let ours_run = |round| {
         note(&format!("prefix: round {}, Filemill", round + 1));
         warm(&source)?;
-        let run = job(&service, &format!("hello/log-{round}"), &expected)?;
+        let stored = Stored { service: &service, source: &source, expected: &expected };
+        let run = stored.job(&format!("hello/log-{round}"))?;
         ours.add(run.wall.as_secs_f64(), run.cpu, run.peak_memory);
         Ok(())
     };
@@ -90,49 +84,10 @@ fn rows(bytes: u64, ours: &Side, theirs: Side, synced: Side) -> Vec<Row> {
     ]
 }
 
-fn upload(service: &Service, source: &Path) -> Result<()> {
-    let mut file = File::open(source)?;
-    let head = Signer::new(service, "uploads")?.put(PARKED, file.metadata()?.len());
-    let status = send_file(service.s3, &head, &mut file)?;
-    ensure!(status == 200, "the upload was answered {status}");
-    Ok(())
-}
-
 fn sed(source: &Path, output: &Path) -> Result<Run> {
     process::time(|| {
         let output = File::create(output)?;
         let child = Command::new("sed").arg("s/^/Hello! /").arg(source).stdout(Stdio::from(output)).spawn();
         child.context("cannot start sed")
     })
-}
-
-/// The input is in the page cache for whoever comes next.
-fn warm(source: &Path) -> Result<()> {
-    io::copy(&mut File::open(source)?, &mut io::sink())?;
-    Ok(())
-}
-
-fn job(service: &Service, key: &str, expected: &Path) -> Result<Run> {
-    let (uploads, results) = (Signer::new(service, "uploads")?, Signer::new(service, "results")?);
-    // reading it once warms our copy of the bytes
-    compare_with_file(service.s3, &uploads.get(PARKED), &mut File::open(expected.with_file_name("prefix-input"))?)?;
-    let process = service.process();
-    process.forget_peak()?;
-    let cpu_before = process.cpu()?;
-    let wall = block_on(copy_and_wait(service, &uploads.copy(PARKED, key), key))?;
-    let run = Run { wall, cpu: process.cpu()? - cpu_before, peak_memory: process.peak_memory()? };
-    compare_with_file(service.s3, &results.get(key), &mut File::open(expected)?).context("the result is not sed's")?;
-    for delete in [results.delete(key), uploads.delete(key)] {
-        block_on(async { Connection::open(service.s3).await?.ask(&delete).await?.expect(204) })?;
-    }
-    Ok(run)
-}
-
-async fn copy_and_wait(service: &Service, copy: &[u8], key: &str) -> Result<Duration> {
-    let mut feed = Feed::open(service).await?;
-    let mut connection = Connection::open(service.s3).await?;
-    let begun = Instant::now();
-    connection.ask(copy).await?.expect(200)?;
-    while feed.completed().await? != key {}
-    Ok(begun.elapsed())
 }

@@ -3,7 +3,7 @@
 //! Two peers: the bare server that leaves the bytes to the page cache, and the same one when it syncs file and folder
 //! before its 200, which is what ours does. The client is sendfile: it costs next to nothing.
 
-use super::{Plan, block_on, note};
+use super::{Plan, block_on, note, size_name};
 use crate::connection::Connection;
 use crate::input;
 use crate::peer::{Peer, Sync};
@@ -66,10 +66,6 @@ pub fn measure(plan: &Plan<'_>) -> Result<Vec<Row>> {
         ),
         row("completion of the parts".into(), "ms", &parts.completion, None, Target::AtMost(100.0)),
     ])
-}
-
-pub fn size_name(bytes: u64) -> String {
-    if bytes.is_multiple_of(1 << 30) { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
 }
 
 fn put(service: &Service, source: &Path, side: &mut Side) -> Result<()> {
