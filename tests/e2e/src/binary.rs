@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-fn filemill() -> &'static Path {
+/// Where it is.
+pub fn filemill() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("FILEMILL_BIN").map_or_else(build, PathBuf::from))
 }

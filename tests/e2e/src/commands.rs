@@ -1,6 +1,7 @@
 //! Commands as people type them: run to their end within a time, with what they printed and how they ended.
 
 use crate::binary;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,15 +27,25 @@ impl Ran {
     /// The same, with a command that was changed before it ran.
     pub fn with(folder: &Path, args: &[&str], change: impl FnOnce(&mut Command)) -> Ran {
         let mut command = binary::command();
-        command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).current_dir(folder);
         change(&mut command);
-        let child = command.spawn().expect("the binary runs");
+        Ran::of(command)
+    }
+
+    /// Any command, to its end; ended when patience is.
+    pub fn of(mut command: Command) -> Ran {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         let (tell, ended) = mpsc::channel();
         std::thread::spawn(move || tell.send(child.wait_with_output()));
-        let output = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{args:?} did not end in {PATIENCE:?}"));
+        let output = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            // still ours: nobody has waited for it
+            let _just_ended = kill_process(pid, Signal::KILL);
+            panic!("{command:?} did not end in {PATIENCE:?}")
+        });
         let output = output.expect("a child of ours can be waited for");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{command:?}: {stderr}");
         Ran { code: output.status.code(), stdout: output.stdout, stderr }
     }
 

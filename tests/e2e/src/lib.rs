@@ -7,6 +7,7 @@
 pub mod aftermath;
 pub mod binary;
 pub mod commands;
+pub mod example;
 pub mod feed;
 pub mod http;
 pub mod inputs;
@@ -25,6 +26,7 @@ pub mod tools;
 pub mod trace;
 
 pub use commands::Ran;
+pub use example::Example;
 pub use http::Reply;
 pub use job::Job;
 pub use launch::Launch;

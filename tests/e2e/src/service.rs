@@ -170,6 +170,13 @@ impl Service {
         self.feed.wait(&what, JOB_PATIENCE, || self.jobs(&query).into_iter().next().filter(Job::has_ended))
     }
 
+    #[track_caller]
+    pub fn ended_job_with_id(&self, id: &str) -> Job {
+        self.feed.wait(&format!("the end of job {id}"), JOB_PATIENCE, || {
+            Some(Job(self.get(&format!("/v1/jobs/{id}")).expect(200).json())).filter(Job::has_ended)
+        })
+    }
+
     /// The result by its link, as any client fetches it.
     #[track_caller]
     pub fn result(&self, job: &Job) -> Vec<u8> {

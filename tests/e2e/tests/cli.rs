@@ -109,10 +109,10 @@ fn run_says_what_it_cannot_do_and_leaves_nothing_behind() {
     run(&["hello-lines", "no-file", "-o", "out.txt"]).bad(4, &["no such file"]);
     run(&["hello-lines", "."]).bad(2, &["a folder"]);
     run(&["hello-lines", "in.txt", "-o", "no-folder/out.txt"]).bad(1, &["no-folder"]);
-    run(&["hello-lines", "in.txt", "-o", "in.txt"]).bad(2, &["overwrite its own input"]);
+    run(&["hello-lines", "in.txt", "-o", "in.txt"]).bad(2, &["would overwrite", "input"]);
     run(&["hello-lines", "in.txt", "in.txt"]).bad(2, &["-o with a folder"]);
     run(&["hello-lines", "in.txt", "--json"]).bad(2, &["--output"]);
-    run(&["lines.prefix", "in.txt"]).bad(2, &["\"text\" is missing", "--set"]);
+    run(&["lines.prefix", "in.txt"]).bad(2, &["missing option `text`", "--set"]);
     run(&["lines.prefix", "--set", "txt=a", "in.txt"]).bad(2, &["txt"]);
     run(&["hello-lines", "in.txt", "--config", "bad.toml"]).bad(2, &["bad.toml:2", "listn"]);
     assert_eq!(names_in(folder.path()), ["bad.toml", "in.txt"]);
@@ -161,7 +161,7 @@ fn put_says_what_it_cannot_do() {
     put(&["no-file"]).bad(4, &["no-file", "no such file"]);
     put(&["."]).bad(2, &["a folder"]);
     put(&["in.txt", "--rule", "no-rule"]).bad(2, &["in.txt", "no rule", "no-rule"]);
-    put(&["in.txt", "--rule", "hello-lines", "--option", "txt=1"]).bad(2, &["no option \"txt\"", "\"text\""]);
+    put(&["in.txt", "--rule", "hello-lines", "--option", "txt=1"]).bad(2, &["unknown option `txt`", "`text`"]);
     put(&["in.txt", "--bucket", "no-bucket"]).bad(2, &["no bucket", "no-bucket"]);
     put(&["in.txt", "--key", &"k".repeat(1025)]).bad(2, &["key", "1024"]);
     put(&["in.txt", "in.txt", "--key", "k"]).bad(2, &["--prefix"]);
@@ -316,7 +316,9 @@ fn put_that_waits_says_when_a_job_did_not_complete() {
 fn rules_are_listed_and_checked() {
     let stage = Stage::open();
     let said = stage.filemill(&["rules"]).good().text();
-    assert!(said.contains("hello-lines  uploads  all") && said.contains("results/{key}"), "{said}");
+    let row = said.lines().find(|line| line.starts_with("hello-lines ")).unwrap_or_else(|| panic!("{said}"));
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert!(cells[1..3] == ["uploads", "all"] && cells.contains(&"results/{key}"), "{said}");
     let listed = stage.filemill(&["rules", "--json"]).good().json();
     assert_eq!(listed["items"], stage.service.get("/v1/rules").expect(200).json()["items"]);
 
@@ -327,6 +329,28 @@ fn rules_are_listed_and_checked() {
         let checked = stage.filemill(&[args, &["--json"]].concat()).good().json();
         assert_eq!(checked["items"][0]["id"], "hello-lines");
     }
+}
+
+#[test]
+fn rules_and_processors_are_explained_without_a_service() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let explain = |args: &[&str]| Ran::filemill(folder.path(), &[&["rules", "explain"], args].concat());
+    let said = explain(&["inbox/may/note.md"]).good().text();
+    let starting: Vec<&str> = said.lines().skip(1).take(2).collect();
+    assert!(starting[0].starts_with("notes-to-html ") && starting[0].ends_with("results/may/note.html"), "{said}");
+    assert!(starting[1].starts_with("notes-sentiment ") && starting[1].ends_with(".sentiment.json"), "{said}");
+    assert!(said.lines().skip(3).all(|line| line.contains(" no ")), "{said}");
+    let said = explain(&["csv-to-jsonl"]).good().text();
+    for words in ["objects of inbox: key suffix=\".csv\"", "ragged  string, default \"error\", here \"reject\""] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    for target in ["csv.transform", "json.to_csv", "archive.zip"] {
+        let said = explain(&[target]).good().text();
+        let widest = said.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(said.starts_with(&format!("{target}: ")) && widest <= 120, "{widest}: {said}");
+    }
+    assert!(explain(&[]).good().text().contains("text.sentiment"));
+    explain(&["neither"]).bad(4, &["neither", "no rule"]);
 }
 
 #[test]

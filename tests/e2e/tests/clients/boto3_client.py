@@ -20,7 +20,7 @@ def refused(code, call, **wish):
     raise AssertionError(f"not refused with {code}: {wish}")
 
 
-assert {b["Name"] for b in s3.list_buckets()["Buckets"]} == {"uploads", "results"}
+assert {b["Name"] for b in s3.list_buckets()["Buckets"]} == {"uploads", "inbox", "orders", "results"}
 
 # objects, metadata, tags, ranges
 put = s3.put_object(
