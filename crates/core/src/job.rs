@@ -109,7 +109,7 @@ pub struct Job {
     /// How many rejects the job may have and still complete.
     #[serde(default)]
     pub tolerance: RejectTolerance,
-    /// The rejected records, once the job has ended.
+    /// The rejected records, once a run has ended that set some aside.
     #[serde(default)]
     pub reject_file: Option<ObjectRef>,
     /// What the processor tells of the file.

@@ -296,8 +296,8 @@ fn retried(job: &Job, now: Timestamp) -> Decision {
     job.bytes_in = 0;
     job.bytes_out = 0;
     job.rejects = 0;
+    // the reject file of the run before is there until another replaces it: the same input has the same rejects
     job.records = 0;
-    job.reject_file = None;
     job.summary.clear();
     job.result_name = None;
     job.attempts = 0;
