@@ -14,6 +14,10 @@ pub const BLOCK_BYTES: usize = 512 * 1024;
 /// As far as deflate can look back.
 const DICTIONARY_BYTES: usize = 32 * 1024;
 
+/// The level of libdeflate for each of zlib's: its files are smaller at the same number, so a lower one does (at 6, files of
+/// 10 KB of text are 4 % smaller than Info-ZIP's).
+const SMALL_LEVELS: [i32; 10] = [1, 1, 1, 2, 2, 3, 4, 5, 7, 9];
+
 /// A piece of a stream's input.
 pub struct Block {
     /// The dictionary, then the block.
@@ -87,7 +91,8 @@ pub struct Deflater {
 impl Deflater {
     /// `level` is 1 to 9.
     pub fn new(level: u32) -> Self {
-        let small = CompressionLvl::new(level as i32).expect("libdeflate has all levels that zlib has");
+        let small = SMALL_LEVELS[level.min(9) as usize];
+        let small = CompressionLvl::new(small).expect("libdeflate has these levels");
         Deflater { level, small: Compressor::new(small) }
     }
 

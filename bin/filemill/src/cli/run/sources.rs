@@ -1,60 +1,61 @@
 //! The sources of an archive made in the shell: files below the folder of its manifest, and nothing outside of it.
 
 use filemill_core::ports::{ProcessError, SourceInfo, SourceName, Sources};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-
+/// Holds the folder open: whatever becomes of its name, nothing outside of it is found.
 pub struct FilesBeside {
-    folder: PathBuf,
+    folder: io::Result<File>,
 }
 
 impl FilesBeside {
     /// Of a manifest; `-` is read where the command runs.
     pub fn of(manifest: &Path) -> Self {
         let folder = manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // a folder that cannot be resolved holds no file that could be found
-        FilesBeside { folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()) }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat2(CWD, folder, flags, Mode::empty(), ResolveFlags::empty());
+        FilesBeside { folder: folder.map(File::from).map_err(io::Error::from) }
     }
 
-    /// `None`: outside of the folder, also by a link that leads there.
-    fn path(&self, source: &SourceName) -> Result<Option<PathBuf>, ProcessError> {
+    /// `None`: not there, or outside of the folder, also by a link that leads there: the kernel follows none.
+    fn open_beneath(&self, source: &SourceName, flags: OFlags) -> Result<Option<File>, ProcessError> {
         if source.bucket.is_some() {
             let message = format!("{source} is in a bucket, and no service runs here: name a file beside the manifest");
             return Err(ProcessError::input("source_missing", message));
         }
-        let relative = Path::new(source.key.as_str());
-        if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Ok(None);
-        }
-        match self.folder.join(relative).canonicalize() {
-            Ok(path) => Ok(Some(path).filter(|path| path.starts_with(&self.folder))),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e.into()),
+        let folder = self.folder.as_ref().map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
+        let flags = flags | OFlags::CLOEXEC;
+        match openat2(folder, source.key.as_str(), flags, Mode::empty(), ResolveFlags::BENEATH) {
+            Ok(file) => Ok(Some(File::from(file))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => Ok(None),
+            Err(e) => Err(io::Error::from(e).into()),
         }
     }
 }
 
 impl Sources for FilesBeside {
     fn find(&self, source: &SourceName) -> Result<Option<SourceInfo>, ProcessError> {
-        let Some(path) = self.path(source)? else { return Ok(None) };
-        let found = std::fs::metadata(path)?;
+        let Some(file) = self.open_beneath(source, OFlags::PATH)? else { return Ok(None) };
+        let found = file.metadata()?;
         Ok(found.is_file().then(|| info(source, &found)))
     }
 
     fn open(&self, source: &SourceInfo) -> Result<Box<dyn Read + Send>, ProcessError> {
-        let gone = || ProcessError::input("source_changed", format!("{} was removed while it was read", source.name));
         // a pipe that took the file's place must not hold us up
-        let path = self.path(&source.name)?.ok_or_else(gone)?;
-        let file = File::options().read(true).custom_flags(NONBLOCK).open(path)?;
-        if info(&source.name, &file.metadata()?) != *source {
-            let message = format!("{} was changed while it was read", source.name);
-            return Err(ProcessError::input("source_changed", message));
+        let file = self.open_beneath(&source.name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let found = file.as_ref().map(File::metadata).transpose()?;
+        match file {
+            Some(file) if found.is_some_and(|found| info(&source.name, &found) == *source) => Ok(Box::new(file)),
+            _ => {
+                let message = format!("{} was changed while it was read", source.name);
+                Err(ProcessError::input("source_changed", message))
+            }
         }
-        Ok(Box::new(file))
     }
 
     fn input_link(&self) -> Result<String, ProcessError> {
