@@ -73,7 +73,8 @@ pub struct Rule {
     /// How many bad records a job may set aside and still complete.
     #[serde(default)]
     pub rejects: RejectTolerance,
-    /// Buckets that jobs may read besides their input, for archives; all if not given.
+    /// Buckets that jobs may read besides their input, for archives. If not given: `from` and the default bucket for a
+    /// manifest that lies in a bucket, all for an order by the API.
     #[serde(default)]
     pub sources: Option<Vec<BucketName>>,
     #[serde(default)]

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Some(first) if first == "guard" => return code(filemill_custom::guard_main(args)),
         Some(first) if kernel::lacks(&first) => return code(filemill_custom::guard_main(args)),
         Some(first) if first == service::NAME => return code(service::main(args)),
-        Some(first) if first == "threads" => return many_threads(args.next()),
+        Some(first) if first == "threads" => return many_threads(args.next(), args.next()),
         _ => {}
     }
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -33,13 +33,20 @@ fn main() -> ExitCode {
     run(&filters)
 }
 
-/// A command of so many threads, for many ticks of the guard.
-fn many_threads(count: Option<std::ffi::OsString>) -> ExitCode {
+/// A command of so many threads: for ever, so that only the guard ends it, or for many of the guard's looks.
+fn many_threads(count: Option<std::ffi::OsString>, how_long: Option<std::ffi::OsString>) -> ExitCode {
+    let ends = how_long.is_some_and(|how_long| how_long == "for-a-while");
     let count: usize = count.and_then(|n| n.to_str()?.parse().ok()).expect("how many");
     let over = std::sync::Barrier::new(count);
     std::thread::scope(|scope| {
         let wait = || drop(std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, || over.wait()));
         (1..count).for_each(|_| wait());
+        if !ends {
+            loop {
+                std::thread::park();
+            }
+        }
+        // nothing tells how often the guard has looked
         std::thread::sleep(std::time::Duration::from_millis(300));
         over.wait();
     });

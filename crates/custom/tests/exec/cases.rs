@@ -256,10 +256,10 @@ fn what_a_child_writes_last_belongs_to_the_result() {
 
 fn threads_are_counted() {
     let own = std::env::current_exe().expect("this program");
-    let argv = [own.to_str().expect("a path"), "threads", "20"];
-    let error = Bench::of(&argv, "processes = 2").run(b"").expect_err("a failure");
+    let own = own.to_str().expect("a path");
+    let error = Bench::of(&[own, "threads", "20", "for-ever"], "processes = 2").run(b"").expect_err("a failure");
     assert!(error.message.contains("more than 16 threads") && error.permanent, "{error:?}");
-    assert_eq!(Bench::of(&argv, "processes = 3").text("x"), "");
+    assert_eq!(Bench::of(&[own, "threads", "20", "for-a-while"], "processes = 3").text("x"), "");
 }
 
 fn a_command_gives_way_to_the_service() {

@@ -32,7 +32,8 @@ pub struct RuleView {
     /// How many bad records a job may set aside and still complete.
     #[schema(value_type = Object, example = json!({"count": 100, "percent": 1.0}))]
     pub rejects: Value,
-    /// Buckets that its jobs may read besides their input; null: all.
+    /// Buckets that its jobs may read besides their input; null: `from` and the default bucket, and all for an order by this
+    /// API.
     #[schema(example = json!(["uploads"]))]
     pub sources: Option<Vec<String>>,
     pub delete_source: bool,
