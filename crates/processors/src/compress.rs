@@ -10,6 +10,7 @@ mod gzip;
 pub mod in_order;
 #[cfg(test)]
 pub mod tests;
+mod unpacking;
 mod unzstd;
 mod zstd;
 

@@ -4,13 +4,13 @@
 //! there is an error, and so is a file that ends too soon. What was written before an error is no result.
 
 use super::bombs::{self, BombLimits};
-use super::{fill, go_on};
-use filemill_core::chunks::Cut;
+use super::unpacking::{self, Unpacker};
 use filemill_core::limits::IO_BLOCK_BYTES;
-use filemill_core::ports::{Chunk, ChunkReport, InputFacts, ProcessError, Processor, ProcessorSpec, Transform, Work};
+use filemill_core::ports::{ProcessError, Processor, ProcessorSpec, Transform, Work};
 use flate2::{Decompress, FlushDecompress, Status};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::io;
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const WINDOW_BITS: u8 = 15;
@@ -23,41 +23,13 @@ static SPEC: ProcessorSpec = ProcessorSpec {
     options: bombs::OPTIONS,
 };
 
-struct Unpacking {
-    limits: BombLimits,
-}
-
 impl Processor for Gunzip {
     fn spec(&self) -> &ProcessorSpec {
         &SPEC
     }
 
     fn prepare(&self, options: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
-        Ok(Box::new(Unpacking { limits: BombLimits::read(options)? }))
-    }
-}
-
-impl Transform for Unpacking {
-    fn cut(&self, _input: InputFacts<'_>) -> Cut {
-        Cut::Whole
-    }
-
-    fn process(&self, _chunk: &Chunk<'_>, work: &mut Work<'_>) -> Result<ChunkReport, ProcessError> {
-        let mut members = Members::new(self.limits);
-        let mut block = vec![0; IO_BLOCK_BYTES / 4];
-        loop {
-            go_on(work.pulse)?;
-            let read = fill(work.input, &mut block)?;
-            members.feed(&block[..read], work)?;
-            if read < block.len() {
-                members.end()?;
-                return Ok(ChunkReport::default());
-            }
-        }
-    }
-
-    fn content_type(&self, _input: InputFacts<'_>) -> Option<String> {
-        Some("application/octet-stream".into())
+        unpacking::prepare::<Members>(options)
     }
 }
 
@@ -81,10 +53,10 @@ struct Members {
     out: Vec<u8>,
 }
 
-impl Members {
-    fn new(limits: BombLimits) -> Self {
+impl Unpacker for Members {
+    fn new(limits: BombLimits) -> io::Result<Self> {
         let out = vec![0; IO_BLOCK_BYTES];
-        Members { place: Place::Between(0), member_at: 0, members: 0, at: 0, unpacked: 0, limits, out }
+        Ok(Members { place: Place::Between(0), member_at: 0, members: 0, at: 0, unpacked: 0, limits, out })
     }
 
     fn feed(&mut self, mut bytes: &[u8], work: &mut Work<'_>) -> Result<(), ProcessError> {
@@ -111,6 +83,23 @@ impl Members {
         }
     }
 
+    fn end(&self) -> Result<(), ProcessError> {
+        match &self.place {
+            Place::Between(0) if self.members == 0 => {
+                Err(ProcessError::input("input_invalid", "the file is empty, which is no gzip file"))
+            }
+            Place::Between(0) | Place::Padding => Ok(()),
+            Place::Between(_) | Place::In(_) => {
+                let (at, start) = (self.at, self.member_at);
+                let message =
+                    format!("the gzip file ends at byte {at}, in the midst of the member that starts at byte {start}");
+                Err(ProcessError::input("input_invalid", message))
+            }
+        }
+    }
+}
+
+impl Members {
     /// One more byte of a magic number is there.
     fn begin_or_wait(&mut self) {
         if matches!(self.place, Place::Between(0)) {
@@ -146,21 +135,6 @@ impl Members {
             Status::Ok | Status::BufError => {}
         }
         Ok(taken as usize)
-    }
-
-    fn end(&self) -> Result<(), ProcessError> {
-        match &self.place {
-            Place::Between(0) if self.members == 0 => {
-                Err(ProcessError::input("input_invalid", "the file is empty, which is no gzip file"))
-            }
-            Place::Between(0) | Place::Padding => Ok(()),
-            Place::Between(_) | Place::In(_) => {
-                let (at, start) = (self.at, self.member_at);
-                let message =
-                    format!("the gzip file ends at byte {at}, in the midst of the member that starts at byte {start}");
-                Err(ProcessError::input("input_invalid", message))
-            }
-        }
     }
 
     fn no_member(&self) -> ProcessError {

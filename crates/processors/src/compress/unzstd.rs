@@ -4,10 +4,9 @@
 //! held in memory. What was written before an error is no result.
 
 use super::bombs::{self, BombLimits};
-use super::{fill, go_on};
-use filemill_core::chunks::Cut;
+use super::unpacking::{self, Unpacker};
 use filemill_core::limits::IO_BLOCK_BYTES;
-use filemill_core::ports::{Chunk, ChunkReport, InputFacts, ProcessError, Processor, ProcessorSpec, Transform, Work};
+use filemill_core::ports::{ProcessError, Processor, ProcessorSpec, Transform, Work};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::io;
@@ -24,41 +23,13 @@ static SPEC: ProcessorSpec = ProcessorSpec {
     options: bombs::OPTIONS,
 };
 
-struct Unpacking {
-    limits: BombLimits,
-}
-
 impl Processor for Unzstd {
     fn spec(&self) -> &ProcessorSpec {
         &SPEC
     }
 
     fn prepare(&self, options: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
-        Ok(Box::new(Unpacking { limits: BombLimits::read(options)? }))
-    }
-}
-
-impl Transform for Unpacking {
-    fn cut(&self, _input: InputFacts<'_>) -> Cut {
-        Cut::Whole
-    }
-
-    fn process(&self, _chunk: &Chunk<'_>, work: &mut Work<'_>) -> Result<ChunkReport, ProcessError> {
-        let mut frames = Frames::new(self.limits)?;
-        let mut block = vec![0; IO_BLOCK_BYTES / 4];
-        loop {
-            go_on(work.pulse)?;
-            let read = fill(work.input, &mut block)?;
-            frames.feed(&block[..read], work)?;
-            if read < block.len() {
-                frames.end()?;
-                return Ok(ChunkReport::default());
-            }
-        }
-    }
-
-    fn content_type(&self, _input: InputFacts<'_>) -> Option<String> {
-        Some("application/octet-stream".into())
+        unpacking::prepare::<Frames>(options)
     }
 }
 
@@ -73,7 +44,7 @@ struct Frames {
     out: Vec<u8>,
 }
 
-impl Frames {
+impl Unpacker for Frames {
     fn new(limits: BombLimits) -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))?;
