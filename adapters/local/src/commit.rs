@@ -9,6 +9,7 @@ use crate::findings;
 use crate::jobs;
 use crate::multipart::{self, Part};
 use crate::objects::{self, NewObject, Stored};
+use crate::records;
 use crate::rows::{to_json, to_sql};
 use crate::stage::Content;
 use crate::tasks;
@@ -114,6 +115,8 @@ fn item(change: &Change) -> Option<String> {
         Change::PutFinding(FindingRecord { processor, bucket, key, .. })
         | Change::RemoveFinding { processor, bucket, key } => format!("finding {processor} {bucket}/{key}"),
         Change::Publish(publication) => format!("object {}/{}", publication.bucket, publication.key),
+        Change::PutRecord(record) => format!("{} {}", record.kind, record.id),
+        Change::RemoveRecord { kind, id, .. } => format!("{kind} {id}"),
         Change::Emit(_) => return None,
     })
 }
@@ -126,6 +129,7 @@ fn document(change: &Change) -> String {
         Change::InsertChunk(chunk) => to_json(chunk),
         Change::InsertSurvey { survey, .. } => to_json(survey),
         Change::PutFinding(found) => to_json(&found.finding.values),
+        Change::PutRecord(record) => to_json(&record.document),
         Change::Emit(event) => to_json(&event.data),
         _ => String::new(),
     }
@@ -161,6 +165,10 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
             (upload_status(tx.sql, upload)?.as_deref() == Some(was.as_str()), "has another status")
         }
         Change::InsertSurvey { job, run, .. } => (!jobs::has_survey(tx.sql, job, *run)?, "is stored"),
+        Change::PutRecord(record) => {
+            (records::rev(tx.sql, record.kind, &record.id)? + 1 == record.rev, "has another revision")
+        }
+        Change::RemoveRecord { kind, id, rev } => (records::rev(tx.sql, *kind, id)? == *rev, "has another revision"),
         Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) | Change::Publish(_) => (true, ""),
     };
     if holds { Ok(()) } else { refuse(StateError::Conflict(format!("{} {why}", item(change).unwrap_or_default()))) }
@@ -190,6 +198,8 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
         Change::InsertSurvey { job, run, .. } => jobs::insert_survey(tx.sql, job, *run, document)?,
         Change::PutFinding(found) => findings::put(tx.sql, found, document)?,
         Change::RemoveFinding { processor, bucket, key } => findings::remove(tx.sql, processor, bucket, key)?,
+        Change::PutRecord(record) => records::put(tx.sql, record, document)?,
+        Change::RemoveRecord { kind, id, .. } => records::remove(tx.sql, *kind, id)?,
         Change::Emit(event) => return emit(tx.sql, event, document).map(Some),
         Change::HoldTask(..) | Change::Publish(_) => {}
     }

@@ -33,6 +33,7 @@ mod presign;
 mod queue;
 mod readers;
 mod reading;
+mod records;
 mod recovery;
 mod rows;
 mod signal;

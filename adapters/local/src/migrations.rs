@@ -7,7 +7,11 @@ use crate::failpoints::failpoint;
 use crate::open::OpenError;
 use rusqlite::{Connection, TransactionBehavior};
 
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_surveys_and_findings.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_surveys_and_findings.sql"),
+    include_str!("schema/0003_records.sql"),
+];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     loop {

@@ -6,6 +6,7 @@ use crate::files;
 use crate::findings;
 use crate::jobs;
 use crate::queue;
+use crate::records;
 use crate::store::LocalStore;
 use crate::tasks;
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::*;
+use filemill_core::record::{Record, RecordGroup, RecordKind, RecordQuery};
 use filemill_core::task::{ChunkRecord, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::Upload;
@@ -73,6 +75,29 @@ impl StateStore for LocalStore {
     async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError> {
         let query = query.clone();
         self.read(move |sql| findings::summary(sql, &query)).await
+    }
+
+    async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, StateError> {
+        self.look(|sql| records::find(sql, kind, id))
+    }
+
+    async fn records(&self, query: &RecordQuery) -> Result<Page<Record>, StateError> {
+        let query = query.clone();
+        self.read(move |sql| records::page(sql, &query)).await
+    }
+
+    async fn record_count(&self, query: &RecordQuery) -> Result<u64, StateError> {
+        let query = query.clone();
+        self.read(move |sql| records::count(sql, &query)).await
+    }
+
+    async fn record_groups(&self, query: &RecordQuery, by: &'static str) -> Result<Vec<RecordGroup>, StateError> {
+        let query = query.clone();
+        self.read(move |sql| records::groups(sql, &query, by)).await
+    }
+
+    async fn due_records(&self, kind: RecordKind, before: Timestamp, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.read(move |sql| records::due(sql, kind, before, limit)).await
     }
 
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError> {

@@ -9,6 +9,7 @@ use filemill_core::finding::FindingRecord;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::*;
+use filemill_core::record::RecordKind;
 use filemill_core::task::{FencingToken, TaskId};
 use filemill_core::time::Timestamp;
 use std::collections::BTreeSet;
@@ -49,9 +50,16 @@ impl World {
             Change::InsertSurvey { job, run, .. } => !tables.surveys.contains_key(&(job.clone(), *run)),
             Change::Publish(publication) => return self.check_publication(publication, min_part_bytes),
             Change::UpdateUpload { upload, was } => tables.uploads.get(&upload.id).is_some_and(|u| u.status == *was),
+            Change::PutRecord(record) => self.rev_of(record.kind, &record.id) + 1 == record.rev,
+            Change::RemoveRecord { kind, id, rev } => self.rev_of(*kind, id) == *rev,
             Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) => true,
         };
         if holds { Ok(()) } else { Err(StateError::Conflict(item(change).unwrap_or_default())) }
+    }
+
+    /// 0 if there is none.
+    fn rev_of(&self, kind: RecordKind, id: &str) -> u64 {
+        self.tables.records.get(&(kind, id.to_owned())).map_or(0, |record| record.rev)
     }
 
     fn holds(&self, id: &TaskId, token: FencingToken, now: Timestamp) -> bool {
@@ -110,6 +118,12 @@ impl World {
             }
             Change::RemoveFinding { processor, bucket, key } => {
                 self.set(|t| &mut t.findings, (bucket, key, processor), None);
+            }
+            Change::PutRecord(record) => {
+                self.set(|t| &mut t.records, (record.kind, record.id.clone()), Some(*record));
+            }
+            Change::RemoveRecord { kind, id, .. } => {
+                self.set(|t| &mut t.records, (kind, id), None);
             }
             Change::Emit(event) => {
                 let seq = self.next(Counter::Event);
@@ -181,6 +195,8 @@ fn item(change: &Change) -> Option<String> {
         Change::PutFinding(FindingRecord { processor, bucket, key, .. })
         | Change::RemoveFinding { processor, bucket, key } => format!("finding {processor} {bucket}/{key}"),
         Change::Publish(publication) => format!("object {}/{}", publication.bucket, publication.key),
+        Change::PutRecord(record) => format!("{} {}", record.kind, record.id),
+        Change::RemoveRecord { kind, id, .. } => format!("{kind} {id}"),
         Change::Emit(_) => return None,
     })
 }

@@ -13,6 +13,7 @@ use filemill_core::ids::JobId;
 use filemill_core::job::Job;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{Announcement, BlobError, MultipartInfo, PartInfo};
+use filemill_core::record::Record;
 use filemill_core::task::{ChunkRecord, Task};
 use filemill_core::upload::Upload;
 
@@ -30,6 +31,7 @@ pub struct Snapshot {
     /// With the job and the run of each.
     pub surveys: Vec<(JobId, u32, Survey)>,
     pub findings: Vec<FindingRecord>,
+    pub records: Vec<Record>,
     pub files: Vec<File>,
     pub uploads: Vec<Upload>,
     pub events: Vec<(u64, NewEvent)>,
@@ -51,6 +53,7 @@ impl MemoryStore {
             chunks: tables.chunks.values().cloned().collect(),
             surveys: tables.surveys.iter().map(|((job, run), survey)| (job.clone(), *run, survey.clone())).collect(),
             findings: tables.findings.values().cloned().collect(),
+            records: tables.records.values().cloned().collect(),
             files: tables.files.values().cloned().collect(),
             uploads: tables.uploads.values().cloned().collect(),
             events: tables.events.iter().map(|(seq, event)| (*seq, event.clone())).collect(),

@@ -14,6 +14,7 @@ use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits::PAGE_MAX;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::*;
+use filemill_core::record::{Record, RecordGroup, RecordKind, RecordOrder, RecordQuery};
 use filemill_core::task::{ChunkRecord, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::{Upload, UploadStatus};
@@ -82,6 +83,20 @@ fn summary<'a>(findings: impl Iterator<Item = &'a Finding>) -> FindingSummary {
     summary
 }
 
+fn groups(found: impl Iterator<Item = Record>, by: &'static str, limit: u32) -> Vec<RecordGroup> {
+    let mut groups: BTreeMap<String, RecordGroup> = BTreeMap::new();
+    for mut record in found {
+        let Some(value) = record.fields.remove(by) else { continue };
+        let empty = || RecordGroup { value: value.clone(), count: 0, first: record.id.clone(), last: String::new() };
+        let group = groups.entry(value.clone()).or_insert_with(empty);
+        (group.count, group.last) = (group.count + 1, record.id);
+    }
+    let mut groups: Vec<RecordGroup> = groups.into_values().collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+    groups.truncate(limit as usize);
+    groups
+}
+
 fn counts(tables: &Tables, now: Timestamp) -> StateCounts {
     let with_status = |status| tables.jobs.values().filter(|j| j.status == status).count() as u64;
     let ready = || tables.tasks.values().filter(|row| row.is_ready(now));
@@ -98,6 +113,11 @@ impl World {
     fn chunks_of(&self, job: &JobId, run: u32) -> Vec<ChunkRecord> {
         let all = (job.clone(), run, 0)..=(job.clone(), run, u32::MAX);
         self.tables.chunks.range(all).map(|(_, c)| c.clone()).collect()
+    }
+
+    /// By id.
+    fn records(&self, query: &RecordQuery) -> impl Iterator<Item = Record> {
+        self.tables.records.values().filter(|record| query.takes(record)).cloned()
     }
 
     fn is_ended(&self, job: &JobId) -> bool {
@@ -195,6 +215,45 @@ impl StateStore for MemoryStore {
     async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError> {
         self.read("finding_summary", |w, _| {
             Ok(summary(w.tables.findings.values().filter(|f| is_found(query, f)).map(|f| &f.finding)))
+        })
+        .await
+    }
+
+    async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, StateError> {
+        self.read("record", |w, _| Ok(w.tables.records.get(&(kind, id.to_owned())).cloned())).await
+    }
+
+    async fn records(&self, query: &RecordQuery) -> Result<Page<Record>, StateError> {
+        self.read("records", |w, _| {
+            let mut found: Vec<Record> = w.records(query).collect();
+            if query.order == RecordOrder::NewestFirst {
+                found.reverse();
+            }
+            let is_behind = |record: &Record| match (query.order, &query.after) {
+                (_, None) => true,
+                (RecordOrder::NewestFirst, Some(after)) => record.id < *after,
+                (RecordOrder::OldestFirst, Some(after)) => record.id > *after,
+            };
+            Ok(page(found.into_iter().filter(is_behind), query.limit))
+        })
+        .await
+    }
+
+    async fn record_count(&self, query: &RecordQuery) -> Result<u64, StateError> {
+        self.read("record_count", |w, _| Ok(w.records(query).count() as u64)).await
+    }
+
+    async fn record_groups(&self, query: &RecordQuery, by: &'static str) -> Result<Vec<RecordGroup>, StateError> {
+        self.read("record_groups", |w, _| Ok(groups(w.records(query), by, query.limit))).await
+    }
+
+    async fn due_records(&self, kind: RecordKind, before: Timestamp, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.read("due_records", |w, _| {
+            let is_due = |r: &&Record| r.kind == kind && r.due_at.is_some_and(|at| at < before);
+            let mut due: Vec<Record> = w.tables.records.values().filter(is_due).cloned().collect();
+            due.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
+            due.truncate(limit as usize);
+            Ok(due)
         })
         .await
     }

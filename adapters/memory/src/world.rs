@@ -14,6 +14,7 @@ use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{Announcement, BucketInfo, Durability, MultipartInfo, PartInfo};
+use filemill_core::record::{Record, RecordKind};
 use filemill_core::task::{ChunkRecord, FencingToken, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::Upload;
@@ -85,6 +86,7 @@ pub(crate) struct Tables {
     pub surveys: BTreeMap<(JobId, u32), Survey>,
     /// By bucket, key and processor.
     pub findings: BTreeMap<(BucketName, ObjectKey, String), FindingRecord>,
+    pub records: BTreeMap<(RecordKind, String), Record>,
     pub files: BTreeMap<FileId, File>,
     pub uploads: BTreeMap<UploadId, Upload>,
     pub events: BTreeMap<u64, NewEvent>,

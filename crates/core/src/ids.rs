@@ -98,6 +98,11 @@ impl UploadId {
 /// Crockford's alphabet in lower case: no i, l, o, u.
 const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// The smallest id of this kind that was made at `at` or later: ids that begin with their time sort by it.
+pub(crate) fn sortable_from(prefix: &str, at: Timestamp) -> String {
+    format!("{prefix}{}", sortable(at, &[0; 10]))
+}
+
 /// ULID layout: 48 bits of milliseconds, then 80 bits of `tail`.
 fn sortable(at: Timestamp, tail: &[u8]) -> String {
     let millis = u128::try_from(at.as_millis().max(0)).unwrap_or(0) & 0xffff_ffff_ffff;

@@ -20,6 +20,7 @@ pub mod line_survey;
 pub mod matching;
 pub mod object;
 pub mod ports;
+pub mod record;
 pub mod reject;
 pub mod report;
 pub mod retry;

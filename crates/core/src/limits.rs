@@ -129,6 +129,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub const SWEEP_BATCH: u32 = 100;
 /// Looking through the stores for bytes that nothing refers to is done in one sweep of this many.
 pub const SWEEPS_PER_STORE_SWEEP: u32 = 60;
+/// A value that records are found by: a key is the longest of them.
+pub const RECORD_FIELD_BYTES_MAX: usize = KEY_BYTES_MAX;
 /// Live events kept for `Last-Event-ID`: a job makes four or five, so enough for a day of one job in five seconds.
 pub const EVENTS_KEPT: u64 = 100_000;
 /// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.

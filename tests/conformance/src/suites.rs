@@ -133,6 +133,12 @@ macro_rules! state_store_suite {
             an_object_has_one_finding_by_processor,
             findings_are_found_by_each_property_in_pages,
             findings_are_counted_and_averaged,
+            a_record_is_changed_from_the_revision_before,
+            of_sixteen_who_change_a_record_one_wins,
+            records_are_found_by_the_fields_they_have_now,
+            records_are_listed_by_id_in_pages,
+            records_are_counted_by_the_value_of_a_field,
+            due_records_come_longest_due_first,
             a_result_and_its_rejects_are_published_together,
         }
     };

@@ -13,6 +13,7 @@
 //!   result and its rejects.
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
 //! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
+//! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
 
 use super::{BoxError, Durability, PartRef, Staged};
 use crate::chunks::Survey;
@@ -23,6 +24,7 @@ use crate::finding::FindingRecord;
 use crate::ids::{FileId, JobId, UploadId};
 use crate::job::{Job, JobStatus};
 use crate::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
+use crate::record::{Record, RecordGroup, RecordKind, RecordQuery};
 use crate::rule::RuleId;
 use crate::task::{ChunkRecord, FencingToken, Task, TaskId};
 use crate::time::Timestamp;
@@ -52,6 +54,15 @@ pub trait StateStore: Send + Sync {
     async fn findings(&self, query: &FindingQuery) -> Result<Page<FindingRecord>, StateError>;
     /// Over all that the query finds, whatever its `after` and `limit`.
     async fn finding_summary(&self, query: &FindingQuery) -> Result<FindingSummary, StateError>;
+    async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, StateError>;
+    /// By id.
+    async fn records(&self, query: &RecordQuery) -> Result<Page<Record>, StateError>;
+    /// How many the query finds, whatever its `after` and `limit`.
+    async fn record_count(&self, query: &RecordQuery) -> Result<u64, StateError>;
+    /// What the query finds, whatever its `after`, by the value of a field; the largest `limit` groups first.
+    async fn record_groups(&self, query: &RecordQuery, by: &'static str) -> Result<Vec<RecordGroup>, StateError>;
+    /// Records whose `due_at` is before `before`, the longest due first.
+    async fn due_records(&self, kind: RecordKind, before: Timestamp, limit: u32) -> Result<Vec<Record>, StateError>;
     /// Removed ones too (`removed_at` is set).
     async fn file(&self, id: &FileId) -> Result<Option<File>, StateError>;
     /// By bucket and key; without the removed ones.
@@ -110,6 +121,11 @@ pub enum Change {
     PutFinding(FindingRecord),
     /// Remove it, if it is there (S9).
     RemoveFinding { processor: String, bucket: BucketName, key: ObjectKey },
+    /// Insert where `record.rev` is 1 and none is there, or replace the one whose stored `rev` is one below; otherwise
+    /// `Conflict`.
+    PutRecord(Box<Record>),
+    /// Remove the one with exactly this `rev`; otherwise `Conflict`.
+    RemoveRecord { kind: RecordKind, id: String, rev: u64 },
     /// Append to the live feed.
     Emit(NewEvent),
     /// Make the result visible (see S7). An overwritten object is replaced, as by PUT.

@@ -9,6 +9,7 @@ mod housekeeping;
 mod leases;
 mod publications;
 mod queries;
+mod records;
 
 pub use change_sets::*;
 pub use conditions::*;
@@ -19,6 +20,7 @@ pub use housekeeping::*;
 pub use leases::*;
 pub use publications::*;
 pub use queries::*;
+pub use records::*;
 
 use crate::backend::Backend;
 use crate::samples::*;
