@@ -73,6 +73,35 @@ id!(
     "upl_"
 );
 
+id!(
+    /// A task that gave up. Derived from the task's identity and its last attempt.
+    DeadLetterId,
+    "dead_"
+);
+id!(
+    /// An order to put dead letters back to work; random.
+    RedriveId,
+    "red_"
+);
+id!(
+    /// An entry of the audit log; random.
+    AuditId,
+    "aud_"
+);
+
+/// Ids that are made up: their time, then chance.
+macro_rules! made_up {
+    ($($name:ident),*) => {
+        $(impl $name {
+            pub fn new(now: Timestamp, chance: [u8; 10]) -> Self {
+                $name(format!("{}{}", $name::PREFIX, sortable(now, &chance)).into())
+            }
+        })*
+    };
+}
+
+made_up!(UploadId, RedriveId, AuditId);
+
 impl JobId {
     pub fn of(bucket: &str, key: &str, sequencer: &str, rule: &str, announced_at: Timestamp) -> Self {
         let digest = digest(&[bucket, key, sequencer, rule]);
@@ -89,9 +118,11 @@ impl FileId {
     }
 }
 
-impl UploadId {
-    pub fn new(now: Timestamp, chance: [u8; 10]) -> Self {
-        UploadId(format!("upl_{}", sortable(now, &chance)).into())
+impl DeadLetterId {
+    /// `task` names the task with its run; `token` is the lease under which it gave up.
+    pub fn of(task: &str, token: u64, died_at: Timestamp) -> Self {
+        let digest = digest(&[task, &token.to_string()]);
+        DeadLetterId(format!("dead_{}", sortable(died_at, &digest)).into())
     }
 }
 

@@ -4,6 +4,7 @@
 //! no IO, no tokio, no clock and no chance of its own. Whoever needs the time or a random number passes it in.
 
 pub mod archive;
+pub mod audit;
 pub mod checksum;
 pub mod chunks;
 pub mod duration;

@@ -5,6 +5,7 @@ use crate::error::CommandError;
 use crate::{Engine, ingest};
 use bytes::Bytes;
 use filemill_core::archive::{ARCHIVE_KIND, ArchiveFile, ArchiveManifest, skips_missing};
+use filemill_core::audit::Actor;
 use filemill_core::ids::UploadId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
@@ -16,7 +17,7 @@ use filemill_core::rule::{Rule, RuleId};
 use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub enum ArchiveContent {
 impl Engine {
     /// The job that makes the archive. Sources are pinned to the versions that are there now; one that is missing is
     /// refused here, unless the rule skips such.
-    pub async fn create_archive(&self, new: NewArchive) -> Result<Job, CommandError> {
+    pub async fn create_archive(&self, actor: &Actor, new: NewArchive) -> Result<Job, CommandError> {
         let rule = self.archive_rule(new.rule.as_ref())?;
         let manifest = match new.files {
             ArchiveContent::ResultsOf(query) => manifest_of(self.results_of(query).await?, new.name, new.metadata)?,
@@ -66,7 +67,7 @@ impl Engine {
             let message = format!("more than {} bytes of JSON", limits::JOB_METADATA_BYTES_MAX);
             return Err(CommandError::invalid("metadata", message));
         }
-        let upload = self.promise_manifest(&rule, manifest.metadata).await?;
+        let upload = self.promise_manifest(actor, &rule, manifest.metadata).await?;
         self.store_manifest(&upload, text).await?;
         self.job_of_upload(&upload.id).await
     }
@@ -154,7 +155,12 @@ impl Engine {
     }
 
     /// Binds the manifest that is about to be stored to its rule.
-    async fn promise_manifest(&self, rule: &Rule, metadata: Map<String, Value>) -> Result<Upload, CommandError> {
+    async fn promise_manifest(
+        &self,
+        actor: &Actor,
+        rule: &Rule,
+        metadata: Map<String, Value>,
+    ) -> Result<Upload, CommandError> {
         let now = self.now();
         let id = UploadId::new(now, self.inner.ports.chance.bytes());
         let key = ObjectKey::parse(&format!("archives/{id}.json")).map_err(|e| CommandError::Internal(Box::new(e)))?;
@@ -172,7 +178,13 @@ impl Engine {
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
-        let changes = ChangeSet::new().with(Change::InsertUpload(upload.clone()));
+        let ordered = json!({ "rule": rule.id });
+        let changes = ChangeSet::new().with(Change::InsertUpload(upload.clone())).with(self.audited(
+            actor,
+            "archive.create",
+            &upload.id,
+            ordered,
+        ));
         self.inner.ports.state.commit(changes, Durability::Synced).await?;
         Ok(upload)
     }

@@ -3,6 +3,7 @@
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
 use crate::{Engine, ingest};
+use filemill_core::audit::Actor;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
@@ -15,7 +16,7 @@ use filemill_core::ports::{
 use filemill_core::rule::RuleId;
 use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A wish to upload, parsed at the door.
 #[derive(Clone, Debug, Default)]
@@ -169,14 +170,15 @@ impl Engine {
     }
 
     /// A cancelled job starts nothing; what runs for it stops at its next sign of life.
-    pub async fn cancel_job(&self, id: &JobId) -> Result<Job, CommandError> {
-        let job = self.change_job(id, "not_cancellable", || Happening::Cancelled).await?;
+    pub async fn cancel_job(&self, actor: &Actor, id: &JobId) -> Result<Job, CommandError> {
+        let audited = || self.audited(actor, "job.cancel", id, Value::Null);
+        let job = self.change_job(id, "not_cancellable", || Happening::Cancelled, audited).await?;
         abandon_multiparts(&self.inner.ports, &job).await;
         Ok(job)
     }
 
     /// A failed or cancelled job runs again from the start, while the version that it is for is still the file's newest.
-    pub async fn retry_job(&self, id: &JobId) -> Result<Job, CommandError> {
+    pub async fn retry_job(&self, actor: &Actor, id: &JobId) -> Result<Job, CommandError> {
         let job = self.job(id).await?;
         let file = self.inner.ports.state.file(&FileId::of(&job.input.bucket, &job.input.key)).await?;
         let is_newest = file.is_some_and(|f| f.sequencer == job.sequencer && f.removed_at.is_none());
@@ -185,7 +187,8 @@ impl Engine {
                 format!("the file of job {id} was removed or replaced by a newer version, which has its own job");
             return Err(CommandError::Conflict { code: "not_retryable", message });
         }
-        self.change_job(id, "not_retryable", || Happening::Retried).await
+        let audited = || self.audited(actor, "job.retry", id, Value::Null);
+        self.change_job(id, "not_retryable", || Happening::Retried, audited).await
     }
 
     /// Loads, decides and commits until nobody was faster.
@@ -194,6 +197,7 @@ impl Engine {
         id: &JobId,
         code: &'static str,
         happening: impl Fn() -> Happening,
+        audited: impl Fn() -> Change,
     ) -> Result<Job, CommandError> {
         for _ in 0..limits::DECISIONS_MAX {
             let job = self.job(id).await?;
@@ -205,7 +209,7 @@ impl Engine {
                     return Err(CommandError::Conflict { code, message });
                 }
             };
-            match self.commit(changes, Durability::Synced).await {
+            match self.commit(changes.with(audited()), Durability::Synced).await {
                 Ok(_) => return Ok(*changed),
                 Err(StateError::Conflict(_)) => continue,
                 Err(e) => return Err(e.into()),
@@ -216,8 +220,11 @@ impl Engine {
     }
 
     /// Removes the bytes; the record follows from the announcement and is gone from lists when this returns.
-    pub async fn delete_file(&self, id: &FileId) -> Result<(), CommandError> {
+    pub async fn delete_file(&self, actor: &Actor, id: &FileId) -> Result<(), CommandError> {
         let file = self.file(id).await?;
+        let named = json!({ "bucket": file.bucket, "key": file.key, "etag": file.etag });
+        let audited = ChangeSet::new().with(self.audited(actor, "file.delete", id, named));
+        self.commit(audited, Durability::Synced).await?;
         match self.inner.ports.blobs.delete(&file.bucket, &file.key, Precondition::None).await {
             Ok(_) => {}
             Err(BlobError::NotFound(_)) => {}

@@ -5,6 +5,7 @@
 //! decided in `filemill_core::lifecycle`, nowhere else.
 
 mod archives;
+mod audit;
 mod chance;
 mod commands;
 mod compute;
@@ -22,6 +23,7 @@ mod sweeper;
 mod worker;
 
 pub use archives::{ArchiveContent, NewArchive};
+pub use audit::AuditQuery;
 pub use chance::Chance;
 pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};

@@ -2,6 +2,7 @@
 //! Faults, crashes and races are `tests/sim`'s.
 
 use bytes::Bytes;
+use filemill_core::audit::Actor;
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
@@ -261,10 +262,13 @@ async fn deleting_a_file_removes_record_and_bytes() {
     let object = service.put("gone", Bytes::from_static(b"x")).await;
     service.ended("gone").await;
     let id = filemill_core::ids::FileId::of(&object.bucket, &object.key);
-    service.engine.delete_file(&id).await.expect("deleted");
+    service.engine.delete_file(&Actor::service(), &id).await.expect("deleted");
     assert!(matches!(service.engine.file(&id).await, Err(CommandError::NotFound { what: "file", .. })));
     assert!(service.store.head(&object.bucket, &object.key).await.is_err());
-    assert!(service.engine.delete_file(&id).await.is_err(), "a second time there is nothing to delete");
+    assert!(
+        service.engine.delete_file(&Actor::service(), &id).await.is_err(),
+        "a second time there is nothing to delete"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,9 +287,9 @@ async fn a_cancelled_job_starts_nothing_and_can_be_retried() {
     stop.cancel();
     run.await.expect("the engine stops");
     let job = service.ended("k").await.remove(0);
-    let refused = engine.cancel_job(&job.id).await.expect_err("a completed job stays completed");
+    let refused = engine.cancel_job(&Actor::service(), &job.id).await.expect_err("a completed job stays completed");
     assert!(matches!(refused, CommandError::Conflict { code: "not_cancellable", .. }), "{refused}");
-    let refused = engine.retry_job(&job.id).await.expect_err("a completed job is not retried");
+    let refused = engine.retry_job(&Actor::service(), &job.id).await.expect_err("a completed job is not retried");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
@@ -308,7 +312,7 @@ async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
     let jobs = service.ended(&"k".repeat(600)).await;
     assert_eq!(jobs[0].status, JobStatus::Failed);
     assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "output_key");
-    let refused = service.engine.retry_job(&jobs[0].id).await.expect_err("it would only do harm");
+    let refused = service.engine.retry_job(&Actor::service(), &jobs[0].id).await.expect_err("it would only do harm");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
@@ -349,7 +353,8 @@ async fn a_job_of_a_version_that_was_replaced_is_not_retried() {
     service.put("k", Bytes::from_static(b"the same")).await;
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
-    let refused = service.engine.retry_job(&failed.id).await.expect_err("the newer version has its own job");
+    let refused =
+        service.engine.retry_job(&Actor::service(), &failed.id).await.expect_err("the newer version has its own job");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 

@@ -11,7 +11,7 @@ mod stream;
 use filemill_core::limits;
 use filemill_core::ports::BoxError;
 use hyper::body::{Body, Incoming};
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use incoming::IncomingBody;
@@ -24,6 +24,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Where a request came from, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub IpAddr);
 
 /// How long a door waits for a client, and for how many clients.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +93,12 @@ pub async fn serve<S, B>(
             turn_away(stream);
             continue;
         };
-        let talk = converse(door, stream, service.clone(), patience, stop.clone());
+        let service = service.clone();
+        let knowing = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(address));
+            service.call(request)
+        });
+        let talk = converse(door, stream, knowing, patience, stop.clone());
         conversations.spawn(async move {
             talk.await;
             drop(place);

@@ -2,6 +2,7 @@
 
 use crate::scenario::STORM;
 use crate::service::Service;
+use filemill_core::audit::Actor;
 use filemill_core::job::Job;
 use filemill_core::ports::JobQuery;
 use rand::Rng;
@@ -31,6 +32,7 @@ async fn act(service: &Service, chance: &mut SmallRng) {
         tries[id]
     };
     service.store.note(&format!("operator: {} {id}, try {tries}", if is_retry { "retry" } else { "cancel" }));
+    let somebody = Actor { name: "operator".into(), address: None };
     // whatever the answer is, the ledger has the try
-    let _answer = if is_retry { engine.retry_job(id).await } else { engine.cancel_job(id).await };
+    let _answer = if is_retry { engine.retry_job(&somebody, id).await } else { engine.cancel_job(&somebody, id).await };
 }

@@ -1,6 +1,7 @@
 //! Orders for archives: of named objects, or of the results of a selection of jobs.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::extract::{NoParams, StrictJson, StrictQuery};
 use super::jobs::JobsParams;
 use super::problem::Problem;
@@ -104,10 +105,11 @@ impl NewArchiveBody {
 )]
 pub async fn create_archive(
     State(state): State<ApiState>,
+    Caller(actor): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<NewArchiveBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let job = state.engine.create_archive(body.wish()?).await.map_err(Problem::in_body)?;
+    let job = state.engine.create_archive(&actor, body.wish()?).await.map_err(Problem::in_body)?;
     let location = format!("/v1/jobs/{}", job.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(JobView::from(job))))
 }

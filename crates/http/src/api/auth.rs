@@ -4,13 +4,19 @@
 
 use super::ApiState;
 use super::problem::Problem;
-use axum::extract::{Request, State};
+use crate::serve::PeerAddress;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use filemill_core::audit::Actor;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::form_urlencoded;
+
+/// The name of who holds the admin token.
+const ADMIN: &str = "admin";
 
 /// A token as its digest: never printed, never logged, and compared without telling its length.
 pub struct Token([u8; 32]);
@@ -27,9 +33,29 @@ impl Token {
     }
 }
 
+/// Who asks, for commands that go into the audit log. Only behind [`require_token`].
+pub struct Caller(pub Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Actor>().cloned().map(Caller).ok_or_else(|| {
+            tracing::error!("a route that needs to know its caller asks for no token");
+            Problem::internal()
+        })
+    }
+}
+
 /// Lets requests with the admin token through.
-pub async fn require_token(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
+pub async fn require_token(
+    State(state): State<ApiState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     check_token(&state, request.headers())?;
+    let address = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+    request.extensions_mut().insert(Actor { name: ADMIN.to_owned(), address });
     Ok(next.run(request).await)
 }
 

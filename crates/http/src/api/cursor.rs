@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use filemill_core::ids::JobId;
+use filemill_core::ids::{AuditId, JobId};
 use filemill_core::limits;
 use filemill_core::object::{BucketName, ObjectKey};
 
@@ -23,6 +23,23 @@ impl Place for JobId {
         JobId::parse(text.strip_prefix('j')?)
     }
 }
+
+/// Records: their ids say their kind.
+macro_rules! place_of_record {
+    ($($id:ident),*) => {
+        $(impl Place for $id {
+            fn write(&self) -> String {
+                self.to_string()
+            }
+
+            fn read(text: &str) -> Option<Self> {
+                $id::parse(text)
+            }
+        })*
+    };
+}
+
+place_of_record!(AuditId);
 
 impl Place for (BucketName, ObjectKey) {
     fn write(&self) -> String {

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::limits;
+use filemill_core::time::Timestamp;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::error::Error;
@@ -212,6 +213,11 @@ pub fn page_limit(limit: Option<u32>) -> Result<u32, Problem> {
             Err(Problem::invalid_parameter("limit", message))
         }
     }
+}
+
+/// A time in a query string.
+pub fn read_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "write a time such as 2026-11-20T12:00:00Z".to_owned())
 }
 
 /// A header that holds a number, if it is there.

@@ -1,6 +1,7 @@
 //! Files: the records of objects that exist, uploaded ones and results alike.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::cursor::{from_cursor, to_cursor};
 use super::extract::{IdInPath, NoBody, NoParams, StrictQuery, page_limit, read_parameter};
 use super::links::{LinkParams, link_answer};
@@ -107,10 +108,11 @@ pub async fn download_file(
 )]
 pub async fn delete_file(
     State(state): State<ApiState>,
+    Caller(actor): Caller,
     IdInPath(id): IdInPath<FileId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<StatusCode, Problem> {
-    state.engine.delete_file(&id).await?;
+    state.engine.delete_file(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

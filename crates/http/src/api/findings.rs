@@ -2,14 +2,13 @@
 
 use super::ApiState;
 use super::cursor::{from_cursor, to_cursor};
-use super::extract::{StrictQuery, page_limit, read_parameter};
+use super::extract::{StrictQuery, page_limit, read_parameter, read_time};
 use super::problem::Problem;
 use super::views::{FindingSummaryView, FindingView, ListView, ProblemView};
 use axum::Json;
 use axum::extract::State;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{FindingQuery, Page};
-use filemill_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -77,10 +76,6 @@ impl SummaryFilters {
             ..FindingQuery::default()
         })
     }
-}
-
-fn read_time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "write a time such as 2026-11-20T12:00:00Z".to_owned())
 }
 
 /// List findings, by bucket and key

@@ -1,6 +1,7 @@
 //! Jobs: looking at them, stopping them, running them again, and getting their results.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::cursor::{from_cursor, to_cursor};
 use super::extract::{IdInPath, NoBody, NoParams, StrictQuery, page_limit, read_id, read_parameter};
 use super::links::{LinkParams, link_answer};
@@ -116,11 +117,12 @@ pub async fn get_job(
 )]
 pub async fn cancel_job(
     State(state): State<ApiState>,
+    Caller(actor): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<JobView>, Problem> {
-    Ok(Json(state.engine.cancel_job(&id).await?.into()))
+    Ok(Json(state.engine.cancel_job(&actor, &id).await?.into()))
 }
 
 /// Run a failed or cancelled job again, from its start
@@ -139,11 +141,12 @@ pub async fn cancel_job(
 )]
 pub async fn retry_job(
     State(state): State<ApiState>,
+    Caller(actor): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<JobView>, Problem> {
-    Ok(Json(state.engine.retry_job(&id).await?.into()))
+    Ok(Json(state.engine.retry_job(&actor, &id).await?.into()))
 }
 
 /// Download a job's result

@@ -4,6 +4,7 @@
 //! Nothing is decided and nothing is stored here, except keys and tickets that may be forgotten.
 
 mod archives;
+mod audit;
 mod auth;
 mod cursor;
 mod extract;
@@ -199,6 +200,7 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::list_rules))
         .routes(routes!(rules::list_processors))
         .routes(routes!(rules::explain_rules))
+        .routes(routes!(audit::list_audit_log))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(health::metrics))
 }

@@ -29,6 +29,7 @@ use utoipa::{Modify, OpenApi};
         (name = "jobs", description = "One file x one rule"),
         (name = "files", description = "Objects that exist"),
         (name = "archives", description = "Many files in one"),
+        (name = "audit", description = "Who ordered what"),
         (name = "findings", description = "What processors found in files"),
         (name = "rules", description = "What is configured, and what could be"),
         (name = "live", description = "What happens, as it happens"),

@@ -1,6 +1,7 @@
 //! What clients see, as JSON. Each view is made from the engine's own type here and nowhere else, so that the public
 //! shapes change only on purpose.
 
+mod audit;
 mod catalog;
 mod feed;
 mod file;
@@ -9,6 +10,7 @@ mod job;
 mod problem;
 mod upload;
 
+pub use audit::AuditEntryView;
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
 pub use feed::{LiveEventView, TicketView};
 pub use file::{FileView, LinkView};

@@ -1,6 +1,7 @@
 //! The REST door, driven as a client drives it, over an engine on the memory adapter: each route good and bad.
 
 mod archives;
+mod audit;
 mod auth;
 mod doors;
 mod feeds;

@@ -1,0 +1,58 @@
+//! The audit log, written and read. An entry goes into the commit of what it tells; only where bytes are removed, which no
+//! commit holds, it goes before them.
+
+use crate::Engine;
+use crate::error::CommandError;
+use filemill_core::audit::{Actor, AuditEntry};
+use filemill_core::ids::AuditId;
+use filemill_core::ports::{Change, Page, StateError};
+use filemill_core::record::{RecordKind, RecordQuery, Recorded, Revised};
+use filemill_core::time::Timestamp;
+use serde_json::Value;
+
+/// Filters are ANDed.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    pub actor: Option<String>,
+    /// With a trailing `*`: a prefix.
+    pub action: Option<String>,
+    pub target: Option<String>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub after: Option<AuditId>,
+    pub limit: u32,
+}
+
+impl Engine {
+    pub(crate) fn audited(&self, actor: &Actor, action: &str, target: impl ToString, detail: Value) -> Change {
+        let at = self.now();
+        let id = AuditId::new(at, self.inner.ports.chance.bytes());
+        let (actor, action, target) = (actor.clone(), action.to_owned(), target.to_string());
+        AuditEntry { id, at, actor, action, target, detail }.change()
+    }
+
+    /// Newest first.
+    pub async fn audit_log(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, CommandError> {
+        let records = RecordQuery {
+            after: query.after.as_ref().map(ToString::to_string),
+            limit: query.limit,
+            ..RecordQuery::of(RecordKind::Audit)
+        };
+        let records = records
+            .with("target", query.target.clone())
+            .with("actor", query.actor.clone())
+            .with("action", query.action.clone())
+            .between(AuditId::PREFIX, query.since, query.until);
+        let Page { items, more } = self.read_records(&records).await?;
+        Ok(Page { items: items.into_iter().map(|entry| entry.value).collect(), more })
+    }
+
+    pub(crate) async fn read_records<T: Recorded>(
+        &self,
+        query: &RecordQuery,
+    ) -> Result<Page<Revised<T>>, CommandError> {
+        let Page { items, more } = self.inner.ports.state.records(query).await?;
+        let items = items.into_iter().map(|record| record.read().map_err(StateError::Corrupt));
+        Ok(Page { items: items.collect::<Result<_, _>>()?, more })
+    }
+}
