@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0001_first.sql"),
     include_str!("schema/0002_surveys_and_findings.sql"),
     include_str!("schema/0003_records.sql"),
+    include_str!("schema/0004_attempts.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

@@ -11,7 +11,7 @@ use crate::tasks;
 use crate::writer::Tx;
 use filemill_core::ports::{Lease, LeaseError, LeaseRequest, StateError};
 use filemill_core::rule::QueueName;
-use filemill_core::task::{FencingToken, Task, TaskKind};
+use filemill_core::task::{Claim, FencingToken, Task, TaskKind};
 use filemill_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,9 +52,9 @@ pub(crate) fn lease(
     for (mut task, job) in picked {
         counters.token += 1;
         let token = FencingToken(counters.token);
-        tasks::lease(tx.sql, &task.id, token, &wanted.worker, until)?;
-        task.attempts += 1;
+        task.claimed(Claim { worker: wanted.worker.clone(), at: tx.now });
         task.ready_at = until;
+        tasks::lease(tx.sql, &task, token)?;
         leases.push(Lease { task, token, until, job });
     }
     Ok(leases)

@@ -1,7 +1,7 @@
 //! What a start does about the end before it. Done twice, or broken off and begun again, it has the same outcome.
 //!
 //! Files without a row were never visible: they are removed. Rows without a file are reported: their objects answer
-//! `Corrupt`. Leases are cleared: the workers died with the process.
+//! `Corrupt`. Leases end: the workers died with the process.
 
 use crate::blobs::{BlobFolder, BlobId};
 use crate::failpoints::failpoint;
@@ -17,12 +17,12 @@ use std::io;
 pub struct Recovered {
     pub files_removed: u64,
     pub files_missing: u64,
-    pub leases_cleared: u64,
+    pub leases_ended: u64,
 }
 
 pub(crate) fn recover(db: &Connection, blobs: &BlobFolder, now: Timestamp) -> Result<Recovered, OpenError> {
     failpoint!("local.recovery.leases");
-    let leases_cleared = tasks::clear_leases(db, now)? as u64;
+    let leases_ended = tasks::end_leases(db, now)? as u64;
     let mut missing = blobs_with_files(db)?;
     let mut files_removed = 0;
     for shard in BlobFolder::shards() {
@@ -37,9 +37,9 @@ pub(crate) fn recover(db: &Connection, blobs: &BlobFolder, now: Timestamp) -> Re
         tracing::error!(blob = %blob, "a blob's file is missing; objects that hold it cannot be read");
     }
     failpoint!("local.recovery.done");
-    let recovered = Recovered { files_removed, files_missing: missing.len() as u64, leases_cleared };
+    let recovered = Recovered { files_removed, files_missing: missing.len() as u64, leases_ended };
     if recovered != Recovered::default() {
-        tracing::info!(files_removed, files_missing = recovered.files_missing, leases_cleared, "the store recovered");
+        tracing::info!(files_removed, files_missing = recovered.files_missing, leases_ended, "the store recovered");
     }
     Ok(recovered)
 }

@@ -93,7 +93,7 @@ async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
     fs::write(shard.join("00000100000000ff"), "left over").expect("an orphan");
     fs::write(shard.join("README"), "not ours").expect("a foreign file");
     let store = open(dir.path());
-    let expected = Recovered { files_removed: 1, files_missing: 1, leases_cleared: 0 };
+    let expected = Recovered { files_removed: 1, files_missing: 1, leases_ended: 0 };
     assert_eq!(store.recovered(), expected);
     assert_eq!(blob_files(dir.path()).len(), 2, "the one that is kept, and the foreign one");
     assert_eq!(get(&store, "kept").await, bytes(100_000, 1));
@@ -149,7 +149,7 @@ fn leases_end_with_the_process_that_held_them() {
     let leased = "INSERT INTO tasks (job, run, kind, chunk, queue, rank, ready_at, attempts, token, worker)
         VALUES ('j', 1, 'plan', 0, 'default', 0, ?1, 1, 7, 'a worker')";
     db.execute(leased, [in_a_thousand_years]).expect("a leased task");
-    assert_eq!(open(dir.path()).recovered().leases_cleared, 1);
+    assert_eq!(open(dir.path()).recovered().leases_ended, 1);
     let ready = "SELECT count(*) FROM tasks WHERE worker IS NULL AND ready_at < ?1 AND attempts = 1 AND token = 7";
     let ready: u32 = db.query_row(ready, [in_a_thousand_years], |row| row.get(0)).expect("a count");
     assert_eq!(ready, 1, "at once, and the attempt counts");

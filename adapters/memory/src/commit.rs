@@ -97,7 +97,8 @@ impl World {
             Change::InsertJob(job) | Change::UpdateJob(job) => {
                 self.set(|t| &mut t.jobs, job.id.clone(), Some(*job));
             }
-            Change::InsertTask(task) | Change::ReturnTask(task, _) => {
+            Change::InsertTask(mut task) | Change::ReturnTask(mut task, _) => {
+                task.claim = None;
                 let token = self.tables.tasks.get(&task.id).map_or(FencingToken(0), |row| row.token);
                 self.set(|t| &mut t.tasks, task.id.clone(), Some(TaskRow { task, token, leased: false }));
             }

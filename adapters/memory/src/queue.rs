@@ -8,7 +8,7 @@ use crate::world::{Counter, TaskRow, World};
 use async_trait::async_trait;
 use filemill_core::ports::*;
 use filemill_core::rule::QueueName;
-use filemill_core::task::{FencingToken, Task, TaskId, TaskKind};
+use filemill_core::task::{Claim, FencingToken, Task, TaskId, TaskKind};
 use filemill_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl World {
             let task = ready.remove(at);
             room.take(&task);
             self.leases_given += 1;
-            leases.push(self.claim(task, wanted.duration, now));
+            leases.push(self.claim(task, wanted, now));
         }
         leases
     }
@@ -57,11 +57,11 @@ impl World {
     }
 
     /// Q1 and Q2.
-    fn claim(&mut self, mut task: Task, duration: Duration, now: Timestamp) -> Lease {
+    fn claim(&mut self, mut task: Task, wanted: &LeaseRequest, now: Timestamp) -> Lease {
         let token = FencingToken(self.next(Counter::Token));
-        let until = now.plus(duration);
-        task.attempts += 1;
-        task.ready_at = self.lease_end(duration, now);
+        let until = now.plus(wanted.duration);
+        task.claimed(Claim { worker: wanted.worker.clone(), at: now });
+        task.ready_at = self.lease_end(wanted.duration, now);
         let row = TaskRow { task: task.clone(), token, leased: true };
         self.set(|t| &mut t.tasks, task.id.clone(), Some(row));
         task.ready_at = until;
@@ -87,6 +87,7 @@ impl World {
         row.leased = false;
         row.task.ready_at = now;
         row.task.attempts = row.task.attempts.saturating_sub(1);
+        row.task.claim = None;
         self.set(|t| &mut t.tasks, lease.task.id.clone(), Some(row));
     }
 

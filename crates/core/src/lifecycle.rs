@@ -240,6 +240,7 @@ fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance:
     }
     let mut returned = task.clone();
     returned.ready_at = now.plus(retry.wait_after(task.attempts, chance));
+    returned.history = task.history_with(&error);
     returned.last_error = Some(error);
     let changes = ChangeSet::new().with(Change::ReturnTask(returned, token));
     Decision::Commit { changes, durability: Durability::Lazy, job: Box::new(snapshot.job.clone()) }

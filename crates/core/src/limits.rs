@@ -143,6 +143,8 @@ pub const JOB_METADATA_BYTES_MAX: usize = 16 * 1024;
 pub const JOB_OPTIONS_BYTES_MAX: usize = 256 * 1024;
 /// A failure's detail, kept for the uploader; the rest is in the log.
 pub const FAILURE_DETAIL_CHARS_MAX: usize = 2000;
+/// The same, of each attempt in a dead letter's history.
+pub const ATTEMPT_TEXT_CHARS_MAX: usize = 500;
 /// Objects up to this size live in the state file (one sync for object, announcement and row); measured on SQLite,
 /// larger values cost more there than a file.
 pub const INLINE_BYTES_MAX: u64 = 64 * KIB;

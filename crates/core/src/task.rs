@@ -80,11 +80,47 @@ pub struct Task {
     pub attempts: u32,
     pub ready_at: Timestamp,
     pub last_error: Option<TaskError>,
+    /// Who took it last, unless they gave it back.
+    #[serde(default)]
+    pub claim: Option<Claim>,
+    /// The attempts before this claim, oldest first.
+    #[serde(default)]
+    pub history: Vec<Attempt>,
+}
+
+/// Who took a task, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub worker: String,
+    pub at: Timestamp,
+}
+
+/// One try at a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    #[serde(flatten)]
+    pub claim: Claim,
+    /// Why it failed; `None`: the worker stopped without a word and its lease ran out.
+    pub error: Option<TaskError>,
 }
 
 impl Task {
     pub fn new(id: TaskId, queue: QueueName, ready_at: Timestamp) -> Self {
-        Task { id, queue, attempts: 0, ready_at, last_error: None }
+        Task { id, queue, attempts: 0, ready_at, last_error: None, claim: None, history: Vec::new() }
+    }
+
+    /// A worker takes it. A claim that was neither given back nor ended was lost with its worker.
+    pub fn claimed(&mut self, claim: Claim) {
+        self.attempts += 1;
+        if let Some(lost) = self.claim.replace(claim) {
+            self.history.push(Attempt { claim: lost, error: None });
+        }
+    }
+
+    /// All attempts, if the present one ended with this error.
+    pub fn history_with(&self, error: &TaskError) -> Vec<Attempt> {
+        let present = self.claim.clone().map(|claim| Attempt { claim, error: Some(error.for_history()) });
+        self.history.iter().cloned().chain(present).collect()
     }
 }
 
@@ -105,6 +141,12 @@ impl TaskError {
 
     pub fn transient(code: &str, message: impl Into<String>) -> Self {
         TaskError { code: code.into(), message: message.into(), detail: None, permanent: false }
+    }
+
+    /// Up to a hundred of these stand in one dead letter.
+    fn for_history(&self) -> TaskError {
+        let short = |text: &String| text.chars().take(crate::limits::ATTEMPT_TEXT_CHARS_MAX).collect();
+        TaskError { message: short(&self.message), detail: self.detail.as_ref().map(short), ..self.clone() }
     }
 
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {

@@ -154,6 +154,7 @@ macro_rules! task_queue_suite {
             of_sixteen_leasers_each_task_goes_to_one,
             tokens_rise_with_every_lease,
             attempts_rise_at_the_claim,
+            a_claim_that_was_lost_stands_in_the_history,
             a_lease_is_over_at_its_end,
             an_extended_lease_is_not_given_to_another,
             a_lost_lease_cannot_be_extended,

@@ -108,7 +108,7 @@ pub enum Change {
     InsertTask(Task),
     /// The lease must be held with this token (S8); otherwise `Conflict`. Writes nothing.
     HoldTask(TaskId, FencingToken),
-    /// End the lease and make the task ready at its `ready_at`, with its `attempts` and `last_error`. Not held with
+    /// End the lease and its claim, and make the task ready at its `ready_at`, otherwise as given. Not held with
     /// this token: `Conflict`.
     ReturnTask(Task, FencingToken),
     /// Remove the task. Not held with this token: `Conflict`.

@@ -2,7 +2,8 @@
 //!
 //! Clauses:
 //! * Q1 a ready task is leased to one worker at a time; each lease has a higher fencing token than the one before.
-//! * Q2 attempts rise at the claim.
+//! * Q2 attempts rise at the claim, and the task says who claimed it. A claim whose lease ran out stands in the history of
+//!   the next one, without an error.
 //! * Q3 a lease that was neither extended nor ended is over at `until`; the task can be leased again.
 //! * Q4 `extend` of a lease that is over or was taken by another answers `LeaseLost`.
 //! * Q5 a released task is ready at once and the claim does not count.

@@ -90,6 +90,7 @@ pub async fn a_returned_task_waits_for_its_time(backend: Backend) {
     task.ready_at = backend_now(&lease_before).plus(wait);
     task.last_error = Some(TaskError::transient("busy", "the store was busy").with_detail("again"));
     commit(&backend, [Change::ReturnTask(task.clone(), lease_before.token)]).await.expect("return");
+    task.claim = None;
     assert_eq!(backend.state.task(&task.id).await.expect("task"), Some(task.clone()));
     refuses_all(&backend, &task, lease_before.token).await;
     backend.outside.pass(wait - Duration::from_millis(1)).await;

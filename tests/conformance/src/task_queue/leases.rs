@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::samples::*;
 use filemill_core::ports::*;
-use filemill_core::task::FencingToken;
+use filemill_core::task::{Attempt, FencingToken, Task, TaskError};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,14 +47,38 @@ pub async fn tokens_rise_with_every_lease(backend: Backend) {
             0 => backend.outside.pass(LEASE).await,
             1 => backend.queue.release(&lease).await.expect("release"),
             _ => {
-                let back = Change::ReturnTask(
-                    filemill_core::task::Task { ready_at: time(), ..lease.task.clone() },
-                    lease.token,
-                );
+                let back = Change::ReturnTask(Task { ready_at: time(), ..lease.task.clone() }, lease.token);
                 commit(&backend, [back]).await.expect("return");
             }
         }
     }
+}
+
+/// Q2
+pub async fn a_claim_that_was_lost_stands_in_the_history(backend: Backend) {
+    let job = with_chunks(&backend, 1).await;
+    let as_worker = |worker: &str| LeaseRequest { worker: worker.into(), ..wanted(1) };
+    let lease_as = async |worker| backend.queue.lease(as_worker(worker)).await.expect("lease").pop().expect("a task");
+    let first = lease_as("one").await;
+    let claim = first.task.claim.clone().expect("a claim");
+    assert_eq!((claim.worker.as_str(), claim.at, first.task.history.len()), ("one", first.until.minus(LEASE), 0));
+    let stored = backend.state.task(&first.task.id).await.expect("task").expect("it is there");
+    assert_eq!(stored.claim.as_ref(), Some(&claim));
+    backend.outside.pass(LEASE).await;
+    let second = lease_as("two").await;
+    assert_eq!(second.task.history, [Attempt { claim, error: None }]);
+    backend.queue.release(&second).await.expect("release");
+    let third = lease_as("three").await;
+    assert_eq!((third.task.history.len(), third.task.attempts), (1, 2), "what was given back is no attempt");
+    let error = TaskError::transient("busy", "the store was busy");
+    let returned = Task { ready_at: time(), history: third.task.history_with(&error), ..third.task.clone() };
+    commit(&backend, [Change::ReturnTask(returned.clone(), third.token)]).await.expect("return");
+    let returned = Task { claim: None, ..returned };
+    assert_eq!(backend.state.task(&chunk_task(&job, 0).id).await.expect("task"), Some(returned.clone()));
+    let fourth = lease_as("four").await;
+    assert_eq!(fourth.task.history, returned.history, "its end was told, so it is there once");
+    let told: Vec<_> = fourth.task.history.iter().map(|a| (a.claim.worker.as_str(), a.error.is_some())).collect();
+    assert_eq!(told, [("one", false), ("three", true)]);
 }
 
 /// Q2
