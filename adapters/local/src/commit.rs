@@ -108,7 +108,9 @@ fn item(change: &Change) -> Option<String> {
         Change::PutFile { file, .. } => format!("file {}", file.id),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
-        Change::InsertTask(task) | Change::ReturnTask(task, _) => format!("task {}", task.id),
+        Change::InsertTask(task) | Change::EnsureTask(task) | Change::ReturnTask(task, _) => {
+            format!("task {}", task.id)
+        }
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),
         Change::InsertChunk(chunk) => format!("chunk {}/{}/{}", chunk.job, chunk.run, chunk.index),
         Change::InsertSurvey { job, run, .. } => format!("survey {job}/{run}"),
@@ -169,7 +171,11 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
             (records::rev(tx.sql, record.kind, &record.id)? + 1 == record.rev, "has another revision")
         }
         Change::RemoveRecord { kind, id, rev } => (records::rev(tx.sql, *kind, id)? == *rev, "has another revision"),
-        Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) | Change::Publish(_) => (true, ""),
+        Change::EnsureTask(_)
+        | Change::PutFinding(_)
+        | Change::RemoveFinding { .. }
+        | Change::Emit(_)
+        | Change::Publish(_) => (true, ""),
     };
     if holds { Ok(()) } else { refuse(StateError::Conflict(format!("{} {why}", item(change).unwrap_or_default()))) }
 }
@@ -183,6 +189,12 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
         Change::UpdateJob(job) => update_job(tx.sql, job, document)?,
         Change::InsertTask(task) => {
             tasks::insert(tx.sql, task)?;
+            tx.effects.tasks = Some(TaskNews::Ready);
+        }
+        Change::EnsureTask(task) => {
+            if !tasks::exists(tx.sql, &task.id)? {
+                tasks::insert(tx.sql, task)?;
+            }
             tx.effects.tasks = Some(TaskNews::Ready);
         }
         Change::ReturnTask(task, _) => {

@@ -14,6 +14,8 @@ use filemill_core::task::ChunkRecord;
 use rusqlite::{Connection, params, params_from_iter};
 
 const OPEN: &str = "status IN ('queued', 'running')";
+/// `Job::is_over` is false: it goes on, or may go on.
+const NOT_OVER: &str = "(status IN ('queued', 'running') OR document ->> 'resumable_until' IS NOT NULL)";
 /// Open jobs looked at for a task in one go, so that a long backlog costs a bounded time.
 const STRANDED_SCAN: u32 = 10_000;
 
@@ -95,7 +97,7 @@ pub(crate) fn insert_survey(sql: &Connection, job: &JobId, run: u32, document: &
 pub(crate) fn ended_with_leftovers(sql: &Connection, limit: u32) -> Step<Vec<String>, StateError> {
     let query = format!(
         "SELECT job FROM (SELECT DISTINCT job FROM chunks UNION SELECT DISTINCT job FROM tasks UNION SELECT job FROM surveys)
-         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {OPEN}) LIMIT ?1"
+         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {NOT_OVER}) LIMIT ?1"
     );
     let mut statement = sql.prepare_cached(&query)?;
     let rows = statement.query_map([limit], |row| row.get(0))?;
@@ -112,7 +114,7 @@ pub(crate) fn clean(tx: &Tx<'_>, ended: &[String], limit: u32) -> rusqlite::Resu
             let delete = format!(
                 "DELETE FROM {table} WHERE ({identity}) IN (
                     SELECT {identity} FROM {table} WHERE job = ?1
-                        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND {OPEN}) LIMIT ?2)"
+                        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND {NOT_OVER}) LIMIT ?2)"
             );
             left -= tx.sql.prepare_cached(&delete)?.execute(params![job, left])? as i64;
         }

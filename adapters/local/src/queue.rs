@@ -9,7 +9,7 @@ use crate::failure::{Step, refuse};
 use crate::rows::{from_sql, maybe_document};
 use crate::tasks;
 use crate::writer::Tx;
-use filemill_core::ports::{Lease, LeaseError, LeaseRequest, StateError};
+use filemill_core::ports::{Lease, LeaseError, LeaseRequest, QueueDepth, StateError};
 use filemill_core::rule::QueueName;
 use filemill_core::task::{Claim, FencingToken, Task, TaskKind};
 use filemill_core::time::Timestamp;
@@ -189,6 +189,23 @@ fn next_ready(sql: &Connection, queues: &BTreeSet<QueueName>, now: Timestamp) ->
         }
     }
     Ok(next.map(Timestamp::from_millis))
+}
+
+pub(crate) fn depths(sql: &Connection, now: Timestamp) -> Step<BTreeMap<QueueName, QueueDepth>, StateError> {
+    let query = "SELECT queue, sum(ready_at <= ?1), sum(ready_at > ?1 AND worker IS NULL),
+            sum(ready_at > ?1 AND worker IS NOT NULL), min(CASE WHEN ready_at <= ?1 THEN ready_at END)
+        FROM tasks GROUP BY queue";
+    let mut statement = sql.prepare_cached(query)?;
+    let mut rows = statement.query([now.as_millis()])?;
+    let mut depths = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let queue = QueueName::parse(&row.get::<_, String>(0)?).map_err(crate::failure::unreadable)?;
+        let (ready, waiting, leased) = (from_sql(row.get(1)?), from_sql(row.get(2)?), from_sql(row.get(3)?));
+        let oldest: Option<i64> = row.get(4)?;
+        let oldest_ready_at = oldest.map(Timestamp::from_millis);
+        depths.insert(queue, QueueDepth { ready, waiting, leased, oldest_ready_at });
+    }
+    Ok(depths)
 }
 
 /// For metrics: ready, leased, and since when the oldest is ready.

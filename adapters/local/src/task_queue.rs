@@ -4,8 +4,10 @@ use crate::queue;
 use crate::store::LocalStore;
 use async_trait::async_trait;
 use filemill_core::ports::*;
+use filemill_core::rule::QueueName;
 use filemill_core::task::TaskId;
 use filemill_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +37,11 @@ impl TaskQueue for LocalStore {
     async fn release(&self, lease: &Lease) -> Result<(), StateError> {
         let lease = lease.clone();
         self.write(Durability::Lazy, move |tx| queue::release(tx, &lease)).await
+    }
+
+    async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, StateError> {
+        let now = self.clock.now();
+        self.read(move |sql| queue::depths(sql, now)).await
     }
 
     /// Sleeps until the next back-off or lease ends, if no commit wakes it before.

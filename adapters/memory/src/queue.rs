@@ -171,6 +171,25 @@ impl TaskQueue for MemoryStore {
         Ok(())
     }
 
+    async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, StateError> {
+        self.read("depths", |w, now| {
+            let mut depths: BTreeMap<QueueName, QueueDepth> = BTreeMap::new();
+            for row in w.tables.tasks.values() {
+                let depth = depths.entry(row.task.queue.clone()).or_default();
+                if row.is_running(now) {
+                    depth.leased += 1;
+                } else if row.is_ready(now) {
+                    depth.ready += 1;
+                    depth.oldest_ready_at = depth.oldest_ready_at.into_iter().chain([row.task.ready_at]).min();
+                } else {
+                    depth.waiting += 1;
+                }
+            }
+            Ok(depths)
+        })
+        .await
+    }
+
     async fn ready(&self) {
         let ring = self.ready.notified();
         tokio::pin!(ring);

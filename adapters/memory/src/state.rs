@@ -121,7 +121,7 @@ impl World {
     }
 
     fn is_ended(&self, job: &JobId) -> bool {
-        self.tables.jobs.get(job).is_none_or(|j| j.status.is_terminal())
+        self.tables.jobs.get(job).is_none_or(Job::is_over)
     }
 
     fn clean(&mut self, events_kept: u64, limit: u32) -> u64 {

@@ -12,6 +12,7 @@ use file::{ConfigFile, LogFormat};
 use filemill_core::key_template::KeyParts;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
+use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_custom::Definition;
 use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, Registry};
@@ -190,7 +191,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         (None, None) => BucketName::parse("uploads").expect("a good name"),
     };
     let buckets = file.buckets.into_iter().map(|(name, b)| (name, BucketSettings { max_size: b.max_size }));
-    let queue = |q: file::Queue| QueueSettings { lease: q.lease, max_running: q.max_running };
+    let queue = |q: file::Queue| QueueSettings { lease: q.lease, retry: q.retry, max_running: q.max_running };
     let config = Config {
         name: String::new(),
         server: server_settings(folder, &file.server, overrides)?,
@@ -209,6 +210,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
 
 fn check_limits(file: &ConfigFile) -> Result<(), String> {
     for (name, queue) in &file.queues {
+        queue.retry.as_ref().map_or(Ok(()), RetryPolicy::check).map_err(|e| format!("queues.{name}: {e}"))?;
         within(&format!("queues.{name}.max_running"), queue.max_running, &(1..=u32::MAX))?;
         if queue.lease.is_some_and(|l| !LEASE_RANGE.contains(&l)) {
             return Err(format!("queues.{name}.lease: use \"1s\" to \"1h\""));

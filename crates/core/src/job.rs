@@ -1,7 +1,7 @@
 //! A job: one file x one rule.
 
 use crate::chunks::ChunkPlan;
-use crate::ids::{JobId, UploadId};
+use crate::ids::{DeadLetterId, JobId, UploadId};
 use crate::limits;
 use crate::object::{BucketName, ObjectKey, ObjectRef, Sequencer};
 use crate::ports::MultipartRef;
@@ -124,6 +124,12 @@ pub struct Job {
     /// Attempts of all tasks of this run, counted when they are claimed.
     pub attempts: u32,
     pub failure: Option<Failure>,
+    /// The letter that waits for a person, where the job failed because a task gave up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<DeadLetterId>,
+    /// A failed job keeps the chunks that were done until then, for a redrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumable_until: Option<Timestamp>,
     pub upload: Option<UploadId>,
     #[serde(default)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
@@ -169,6 +175,11 @@ impl Job {
     pub fn gathering_rejects(&self) -> Option<MultipartRef> {
         let (bucket, key) = (self.target.bucket.clone(), self.target.reject_key());
         Some(MultipartRef { bucket, key, id: self.reject_multipart.clone()? })
+    }
+
+    /// Nothing of it goes on or may go on: what it left can be removed.
+    pub fn is_over(&self) -> bool {
+        self.status.is_terminal() && self.resumable_until.is_none()
     }
 
     pub fn chunks_total(&self) -> u32 {

@@ -1,7 +1,8 @@
 //! What happens to a job next: snapshot + happening + now -> decision. Pure; adapters guard and store, never decide.
 //!
 //! Invariants, checked exhaustively for small cases in `lifecycle/tests.rs`:
-//! * a finished job never reopens by itself (only [`Happening::Retried`], a person's act, starts another run);
+//! * a finished job never reopens by itself (only a person's act does it: [`Happening::Retried`], [`Happening::Resumed`]);
+//! * a job that failed because a task gave up has a dead letter, no other has;
 //! * a chunk counts once, whatever is delivered twice or late;
 //! * every open job has a task, so it can make progress;
 //! * a cancelled job starts nothing.
@@ -18,12 +19,18 @@ use crate::limits;
 use crate::object::ObjectRef;
 use crate::ports::{Change, ChangeSet, Durability};
 use crate::report::ChunkReport;
+use crate::rule::Process;
 use crate::task::{ChunkRecord, FencingToken, Task, TaskError, TaskId, TaskKind};
 use crate::time::Timestamp;
 use serde_json::json;
 
+mod failing;
+mod reopening;
 #[cfg(test)]
 mod tests;
+
+use failing::{exhausted, kept_long_enough, task_failed};
+use reopening::{resumed, retried};
 
 /// The failure of a job that was born without a place for its result: running it could only do harm.
 pub const NO_TARGET: &str = "output_key";
@@ -46,12 +53,18 @@ pub enum Happening {
     Finished(Finished),
     ChunkDone(ChunkRecord),
     TaskFailed(TaskError),
+    /// A task was claimed once more than it may be; nothing was done.
+    Exhausted,
     /// A worker holds a task that the job no longer wants.
     TaskUnwanted,
     /// A person's act.
     Cancelled,
-    /// A person's act.
-    Retried,
+    /// A person's act: from the start, with other options if some are given.
+    Retried(Option<Process>),
+    /// A person's act: where it stopped. With the planned chunks that are not recorded.
+    Resumed(Vec<u32>),
+    /// The sweeper found chunks of a failed job that were kept long enough.
+    KeptLongEnough,
     /// A newer version of the input arrived.
     Superseded,
     /// The input was removed.
@@ -115,7 +128,9 @@ pub fn create_failed(mut job: Job, failure: Failure, now: Timestamp) -> ChangeSe
 pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chance: u64) -> Decision {
     let job = snapshot.job;
     match happening {
-        Happening::Retried => return retried(job, now),
+        Happening::Retried(process) => return retried(job, process, now),
+        Happening::Resumed(unrecorded) => return resumed(job, &unrecorded, now),
+        Happening::KeptLongEnough => return kept_long_enough(job),
         Happening::TaskUnwanted => return unwanted(snapshot),
         _ => {}
     }
@@ -130,11 +145,14 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
         Happening::Finished(finished) => complete(snapshot, finished, now),
         Happening::ChunkDone(record) => chunk_done(snapshot, record, now),
         Happening::TaskFailed(error) => task_failed(snapshot, error, now, chance),
+        Happening::Exhausted => exhausted(snapshot, now),
         Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, None, now),
         Happening::Superseded => stop(snapshot, JobStatus::Cancelled, Some(superseded()), now),
         Happening::InputRemoved => stop(snapshot, JobStatus::Failed, Some(input_removed()), now),
         Happening::Stranded => stranded(job, now),
-        Happening::Retried | Happening::TaskUnwanted => unreachable!("decided above"),
+        Happening::Retried(_) | Happening::Resumed(_) | Happening::KeptLongEnough | Happening::TaskUnwanted => {
+            unreachable!("decided above")
+        }
     }
 }
 
@@ -231,28 +249,6 @@ fn record_of(job: &Job, finding: Finding, now: Timestamp) -> FindingRecord {
     FindingRecord { processor, bucket, key, job: job_id, at: now, finding }
 }
 
-/// Tried again after a wait, or the job fails with the reason.
-fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance: u64) -> Decision {
-    let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
-    let retry = snapshot.job.retry;
-    if error.permanent || task.attempts >= retry.attempts {
-        return stop(snapshot, JobStatus::Failed, Some(failure_of(error, task.attempts)), now);
-    }
-    let mut returned = task.clone();
-    returned.ready_at = now.plus(retry.wait_after(task.attempts, chance));
-    returned.history = task.history_with(&error);
-    returned.last_error = Some(error);
-    let changes = ChangeSet::new().with(Change::ReturnTask(returned, token));
-    Decision::Commit { changes, durability: Durability::Lazy, job: Box::new(snapshot.job.clone()) }
-}
-
-fn failure_of(error: TaskError, attempts: u32) -> Failure {
-    if error.permanent {
-        return error.into();
-    }
-    Failure { message: format!("{} (tried {attempts} times)", error.message), code: error.code, detail: error.detail }
-}
-
 fn superseded() -> Failure {
     let message = "a newer version of the file was uploaded before this one was done".to_owned();
     Failure { code: "superseded".into(), message, detail: None }
@@ -276,39 +272,6 @@ fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: Option<Failure>, now
     }
     let kind = if status == JobStatus::Failed { EventKind::JobFailed } else { EventKind::JobCancelled };
     changes.push(Change::Emit(event(kind, &job, now)));
-    store(job, changes, Durability::Synced)
-}
-
-fn retried(job: &Job, now: Timestamp) -> Decision {
-    if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
-        return Decision::Stale("only a failed or cancelled job can be retried");
-    }
-    if job.failure.as_ref().is_some_and(|f| f.code == NO_TARGET) {
-        return Decision::Stale("its result has no place; change the rule and upload the file again");
-    }
-    let mut job = next_rev(job);
-    job.status = JobStatus::Queued;
-    job.run += 1;
-    job.plan = None;
-    job.multipart = None;
-    job.reject_multipart = None;
-    job.chunks_planned = 0;
-    job.chunks_done = 0;
-    job.bytes_in = 0;
-    job.bytes_out = 0;
-    job.rejects = 0;
-    // the reject file of the run before is there until another replaces it: the same input has the same rejects
-    job.records = 0;
-    job.summary.clear();
-    job.result_name = None;
-    job.attempts = 0;
-    job.failure = None;
-    job.output = None;
-    job.started_at = None;
-    job.finished_at = None;
-    let task = Task::new(TaskId::plan(&job.id, job.run), job.queue.clone(), now);
-    let changes =
-        ChangeSet::new().with(Change::InsertTask(task)).with(Change::Emit(event(EventKind::JobCreated, &job, now)));
     store(job, changes, Durability::Synced)
 }
 
@@ -366,6 +329,7 @@ pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
         "bytes": { "in": job.bytes_in, "out": job.bytes_out, "total": job.input.size },
         "rejects": job.rejects,
         "failure": job.failure,
+        "dead_letter": job.dead_letter,
     });
     if job.status.is_terminal() {
         data["metadata"] = job.metadata.clone().into();

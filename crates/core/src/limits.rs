@@ -113,6 +113,11 @@ pub const TASK_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// Default attempts of a task, and the largest that a rule may ask for.
 pub const ATTEMPTS_DEFAULT: u32 = 5;
 pub const ATTEMPTS_MAX: u32 = 100;
+/// Error codes that a retry policy may name.
+pub const RETRY_CODES_MAX: usize = 32;
+/// A job that failed because a task gave up keeps the chunks that were done for this long, so that a redrive does only
+/// the others: a working day for the person who mends the cause.
+pub const RESUMABLE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Back-off never waits longer than this.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A commit that lost its race is decided anew this often before the task is given back.
@@ -131,6 +136,12 @@ pub const SWEEP_BATCH: u32 = 100;
 pub const SWEEPS_PER_STORE_SWEEP: u32 = 60;
 /// A value that records are found by: a key is the longest of them.
 pub const RECORD_FIELD_BYTES_MAX: usize = KEY_BYTES_MAX;
+/// Dead letters that a redrive puts back to work in a second, by default and at most: slow enough for whatever was broken
+/// to break again before all of them have tried.
+pub const REDRIVE_RATE_DEFAULT: u32 = 50;
+pub const REDRIVE_RATE_MAX: u32 = 1000;
+/// Dead letters that one request may name.
+pub const REDRIVE_IDS_MAX: usize = 1000;
 /// Live events kept for `Last-Event-ID`: a job makes four or five, so enough for a day of one job in five seconds.
 pub const EVENTS_KEPT: u64 = 100_000;
 /// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.

@@ -2,23 +2,30 @@
 
 use crate::duration::{format_duration, parse_duration};
 use crate::limits;
+use crate::task::TaskError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::time::Duration;
 
 /// A task is tried `attempts` times; between two tries it waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
     /// Tries in all, the first one counted. 1 to 100.
     pub attempts: u32,
     /// Written `"FIRST..LARGEST"`, for example `"2s..5m"`: the wait doubles from the one to the other.
     pub backoff: Backoff,
+    /// Error codes that are not tried again, although they would be by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permanent: Vec<String>,
+    /// Error codes that are tried again, although they would not be by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transient: Vec<String>,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         let backoff = Backoff { first: Duration::from_secs(1), largest: Duration::from_secs(60) };
-        RetryPolicy { attempts: limits::ATTEMPTS_DEFAULT, backoff }
+        RetryPolicy { attempts: limits::ATTEMPTS_DEFAULT, backoff, permanent: Vec::new(), transient: Vec::new() }
     }
 }
 
@@ -29,6 +36,12 @@ pub struct Backoff {
 }
 
 impl RetryPolicy {
+    /// Is there no use in trying again after this error?
+    pub fn is_permanent(&self, error: &TaskError) -> bool {
+        let named = |codes: &[String]| codes.contains(&error.code);
+        (error.permanent && !named(&self.transient)) || named(&self.permanent)
+    }
+
     /// The wait before the next try after `attempt` tries (1 = the first failed). `chance` is uniform over all of u64.
     /// Half of the wait is fixed and half is chance, so that many failures do not return at the same instant and none
     /// returns at once.
@@ -40,6 +53,20 @@ impl RetryPolicy {
     }
 
     pub fn check(&self) -> Result<(), String> {
+        if let Some(code) = self.permanent.iter().find(|code| self.transient.contains(code)) {
+            return Err(format!("retry: {code:?} is named permanent and transient; it can be only one"));
+        }
+        for code in self.permanent.iter().chain(&self.transient) {
+            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            if code.is_empty() || code.len() > 64 || !code.bytes().all(fits) {
+                return Err(format!(
+                    "retry: {code:?} is no error code; docs/api.md lists them, such as \"http_error\""
+                ));
+            }
+        }
+        if self.permanent.len() + self.transient.len() > limits::RETRY_CODES_MAX {
+            return Err(format!("retry names more than {} error codes", limits::RETRY_CODES_MAX));
+        }
         if !(1..=limits::ATTEMPTS_MAX).contains(&self.attempts) {
             return Err(format!("retry.attempts is {}; use 1 to {}", self.attempts, limits::ATTEMPTS_MAX));
         }
@@ -81,11 +108,24 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_its_end_and_is_never_nothing() {
-        let policy = RetryPolicy { attempts: 5, backoff: Backoff::parse("2s..5m").expect("2s..5m") };
+        let policy = RetryPolicy { backoff: Backoff::parse("2s..5m").expect("2s..5m"), ..RetryPolicy::default() };
         assert_eq!(policy.wait_after(1, 0), Duration::from_secs(1));
         assert_eq!(policy.wait_after(1, u64::MAX), Duration::from_secs(2));
         assert_eq!(policy.wait_after(2, u64::MAX), Duration::from_secs(4));
         assert_eq!(policy.wait_after(40, u64::MAX), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_policy_may_say_what_is_permanent() {
+        let policy =
+            RetryPolicy { permanent: vec!["busy".into()], transient: vec!["odd".into()], ..RetryPolicy::default() };
+        let is_permanent = |error: &TaskError| policy.is_permanent(error);
+        assert!(is_permanent(&TaskError::transient("busy", "")) && is_permanent(&TaskError::permanent("bad", "")));
+        assert!(!is_permanent(&TaskError::permanent("odd", "")) && !is_permanent(&TaskError::transient("slow", "")));
+        policy.check().expect("a policy");
+        for codes in [vec!["odd".to_owned()], vec![String::new()], vec!["No code".into()]] {
+            assert!(RetryPolicy { permanent: codes.clone(), ..policy.clone() }.check().is_err(), "{codes:?}");
+        }
     }
 
     #[test]

@@ -65,8 +65,9 @@ pub struct Rule {
     pub output: Output,
     #[serde(default = "default_queue")]
     pub queue: QueueName,
-    #[serde(default)]
-    pub retry: RetryPolicy,
+    /// Instead of the queue's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// Objects written by jobs start this rule only below this depth; 1 means uploads only.
     #[serde(default = "one")]
     pub max_generation: u32,
@@ -146,7 +147,10 @@ impl RuleSet {
             if !seen.insert(rule.id.clone()) {
                 return Err(format!("rule {:?} is given twice", rule.id.as_str()));
             }
-            rule.retry.check().map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
+            rule.retry
+                .as_ref()
+                .map_or(Ok(()), RetryPolicy::check)
+                .map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
             rule.rejects.check().map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
             if rule.max_generation == 0 || rule.max_generation > limits::GENERATIONS_MAX {
                 return Err(format!(

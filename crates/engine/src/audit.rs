@@ -47,6 +47,11 @@ impl Engine {
         Ok(Page { items: items.into_iter().map(|entry| entry.value).collect(), more })
     }
 
+    pub(crate) async fn read_record<T: Recorded>(&self, id: &str) -> Result<Option<Revised<T>>, CommandError> {
+        let record = self.inner.ports.state.record(T::KIND, id).await?;
+        Ok(record.map(|record| record.read().map_err(StateError::Corrupt)).transpose()?)
+    }
+
     pub(crate) async fn read_records<T: Recorded>(
         &self,
         query: &RecordQuery,

@@ -1,5 +1,6 @@
 //! What doors may order: uploads, cancel, retry, delete. Each checks its request, then makes one durable change.
 
+use crate::dead_letters::Reopening;
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
 use crate::{Engine, ingest};
@@ -13,6 +14,7 @@ use filemill_core::ports::{
     BeginMultipart, BlobError, Change, ChangeSet, Durability, Precondition, PresignAction, PresignRequest,
     PresignedRequest, StateError,
 };
+use filemill_core::redrive::RedriveManner;
 use filemill_core::rule::RuleId;
 use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
@@ -180,15 +182,16 @@ impl Engine {
     /// A failed or cancelled job runs again from the start, while the version that it is for is still the file's newest.
     pub async fn retry_job(&self, actor: &Actor, id: &JobId) -> Result<Job, CommandError> {
         let job = self.job(id).await?;
-        let file = self.inner.ports.state.file(&FileId::of(&job.input.bucket, &job.input.key)).await?;
-        let is_newest = file.is_some_and(|f| f.sequencer == job.sequencer && f.removed_at.is_none());
-        if job.status.is_terminal() && !is_newest {
-            let message =
-                format!("the file of job {id} was removed or replaced by a newer version, which has its own job");
-            return Err(CommandError::Conflict { code: "not_retryable", message });
+        if job.status.is_terminal() {
+            self.must_be_newest(&job).await?;
         }
         let audited = || self.audited(actor, "job.retry", id, Value::Null);
-        self.change_job(id, "not_retryable", || Happening::Retried, audited).await
+        if let Some(letter) = self.open_letter_of(&job).await? {
+            let manner = RedriveManner { from_start: true, ..RedriveManner::default() };
+            let how = Reopening { by: &actor.name, redrive: None, manner: &manner };
+            return self.reopen(&letter, how, || Some(audited())).await;
+        }
+        self.change_job(id, "not_retryable", || Happening::Retried(None), audited).await
     }
 
     /// Loads, decides and commits until nobody was faster.

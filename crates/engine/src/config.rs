@@ -5,7 +5,8 @@ use crate::registry::Registry;
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
-use filemill_core::rule::{QueueName, RuleSet};
+use filemill_core::retry::RetryPolicy;
+use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_core::size::ByteSize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct BucketSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueSettings {
     pub lease: Option<Duration>,
+    /// Of its rules that have none of their own.
+    pub retry: Option<RetryPolicy>,
     pub max_running: Option<u32>,
 }
 
@@ -78,6 +81,12 @@ impl EngineConfig {
 
     pub(crate) fn lease_of(&self, queue: &QueueName) -> Duration {
         self.queues.get(queue).and_then(|q| q.lease).unwrap_or(self.lease)
+    }
+
+    /// The rule's own, its queue's, or the default.
+    pub fn retry_of(&self, rule: &Rule) -> RetryPolicy {
+        let of_queue = || self.queues.get(&rule.queue).and_then(|q| q.retry.clone());
+        rule.retry.clone().or_else(of_queue).unwrap_or_default()
     }
 
     /// Can these rules run with these processors? [`Engine::new`](crate::Engine::new) asks the same.

@@ -19,6 +19,7 @@ use filemill_core::object::{BucketName, ObjectRef, Sequencer};
 use filemill_core::ports::{
     Announcement, AnnouncementKind, Change, ChangeSet, Durability, FindingQuery, StateError, is_newer,
 };
+use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{Process, Rule};
 use filemill_core::upload::{Upload, UploadStatus};
 use serde_json::json;
@@ -120,7 +121,8 @@ async fn created(
     changes.push(Change::PutFile { file, over });
     for (rule, process) in rules_for(engine, a, upload.as_ref()) {
         let sources = sources_of(engine, &rule, upload.as_ref());
-        changes.changes.extend(birth(a, &rule, process, sources, upload.as_ref(), now).changes);
+        let retry = engine.inner.config.retry_of(&rule);
+        changes.changes.extend(birth(a, &rule, process, retry, sources, upload.as_ref(), now).changes);
     }
     if let Some(mut upload) = upload {
         let was = std::mem::replace(&mut upload.status, UploadStatus::Received);
@@ -205,6 +207,7 @@ fn birth(
     a: &Announcement,
     rule: &Rule,
     process: Process,
+    retry: RetryPolicy,
     sources: Option<Vec<BucketName>>,
     upload: Option<&Upload>,
     now: filemill_core::time::Timestamp,
@@ -223,7 +226,7 @@ fn birth(
         target: Target { bucket: rule.output.bucket.clone(), key: target_key },
         output: None,
         queue: rule.queue.clone(),
-        retry: rule.retry,
+        retry,
         delete_source: rule.delete_source,
         run: 1,
         plan: None,
@@ -242,6 +245,8 @@ fn birth(
         sources,
         attempts: 0,
         failure: None,
+        dead_letter: None,
+        resumable_until: None,
         upload: upload.map(|u| u.id.clone()),
         metadata: upload.map(|u| u.metadata.clone()).unwrap_or_default(),
         generation: a.origin.as_ref().map_or(0, |o| o.generation),

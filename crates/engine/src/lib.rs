@@ -10,6 +10,7 @@ mod chance;
 mod commands;
 mod compute;
 mod config;
+mod dead_letters;
 mod error;
 mod feed;
 mod ingest;
@@ -17,6 +18,8 @@ mod oneshot;
 mod progress;
 mod publish;
 mod queries;
+mod queues;
+mod redrives;
 mod registry;
 mod steps;
 mod sweeper;
@@ -29,14 +32,18 @@ pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
 pub use compute::Compute;
 pub use config::{BucketSettings, EngineConfig, QueueSettings};
+pub use dead_letters::DeadLetterGroup;
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
 pub use oneshot::{OneShot, OneShotDone, OneShotError, OneShotWork};
 pub use queries::{Explained, Health, Link, explain};
+pub use queues::QueueState;
+pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
 use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What the engine stands on.
@@ -62,13 +69,16 @@ pub(crate) struct Inner {
     pub config: EngineConfig,
     pub feed: feed::Feed,
     pub progress: progress::Board,
+    /// Rings when a redrive was ordered.
+    pub redrives: Notify,
 }
 
 impl Engine {
     /// Checks the rules against the processors; nothing runs yet.
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
-        let inner = Inner { ports, config, feed: feed::Feed::default(), progress: progress::Board::default() };
+        let (feed, progress, redrives) = Default::default();
+        let inner = Inner { ports, config, feed, progress, redrives };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -93,6 +103,7 @@ impl Engine {
             ingest::run(self, stop.clone()),
             worker::run(self, stop.clone()),
             sweeper::run(self, stop.clone()),
+            redrives::run(self, stop.clone()),
             feed::run(self, told, stop),
         );
     }

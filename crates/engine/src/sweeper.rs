@@ -43,6 +43,7 @@ impl Engine {
 async fn pass(engine: &Engine, with_store: bool) -> Result<(), CommandError> {
     expire_uploads(engine).await?;
     revive_stranded_jobs(engine).await?;
+    engine.give_up_kept_chunks().await?;
     abort_forgotten_multiparts(engine).await?;
     let state = &engine.inner.ports.state;
     while state.clean(limits::EVENTS_KEPT, limits::SWEEP_BATCH).await? >= u64::from(limits::SWEEP_BATCH) {}
@@ -128,7 +129,7 @@ async fn is_forgotten(engine: &Engine, begun: &MultipartInfo) -> Result<bool, St
     let job = engine.inner.ports.state.job(&origin.job).await?;
     let id = Some(&begun.upload.id);
     let is_its = |j: &Job| [&j.multipart, &j.reject_multipart].iter().any(|known| known.as_ref() == id);
-    Ok(job.is_none_or(|j| j.status.is_terminal() || !is_its(&j)))
+    Ok(job.is_none_or(|j| j.is_over() || !is_its(&j)))
 }
 
 async fn abort(engine: &Engine, upload: &MultipartRef) -> Result<(), CommandError> {

@@ -13,7 +13,7 @@ use filemill_core::job::Job;
 use filemill_core::lifecycle::Happening;
 use filemill_core::limits;
 use filemill_core::ports::{Lease, LeaseRequest, StateError};
-use filemill_core::task::{TaskError, TaskKind};
+use filemill_core::task::TaskKind;
 use keep_alive::{Ended, keep_alive};
 use settle::{drop_task, release, settle};
 use std::collections::BTreeMap;
@@ -139,10 +139,7 @@ async fn run_step(engine: &Engine, job: &Job, lease: &Lease, watch: Arc<Watch>) 
         return Done { happening: Happening::TaskUnwanted, publications: Vec::new() };
     }
     if lease.task.attempts > job.retry.attempts {
-        let last = lease.task.last_error.clone();
-        let lost = || TaskError::permanent("worker_lost", "every worker that took this task stopped without a word");
-        let error = TaskError { permanent: true, ..last.unwrap_or_else(lost) };
-        return Done { happening: Happening::TaskFailed(error), publications: Vec::new() };
+        return Done { happening: Happening::Exhausted, publications: Vec::new() };
     }
     let config = &engine.inner.config;
     let step = Step {

@@ -1,105 +1,27 @@
 //! The engine on the memory adapter, fault-free: each command and each way that a job can go, end to end.
 //! Faults, crashes and races are `tests/sim`'s.
 
+mod service;
+
 use bytes::Bytes;
 use filemill_core::audit::Actor;
-use filemill_core::chunks::ChunkLimits;
-use filemill_core::job::{Job, JobStatus};
-use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
-use filemill_core::ports::{BlobStore, Durability, FileQuery, JobQuery, Precondition, PutObject, Staged};
-use filemill_core::rule::{Rule, RuleSet};
+use filemill_core::job::JobStatus;
+use filemill_core::ports::{BlobStore, FileQuery, JobQuery, Precondition};
+use filemill_core::rule::RuleSet;
 use filemill_core::upload::UploadStatus;
 use filemill_engine::{Chance, CommandError, Compute, Engine, EngineConfig, Interest, NewUpload, Ports, Registry};
 use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
 use serde_json::json;
+use service::{Service, bucket, build, started};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-struct Service {
-    engine: Engine,
-    store: Arc<MemoryStore>,
-    _stops: DropGuard,
-}
-
-fn bucket(name: &str) -> BucketName {
-    BucketName::parse(name).expect(name)
-}
-
-fn key(name: &str) -> ObjectKey {
-    ObjectKey::parse(name).expect(name)
-}
+use tokio_util::sync::CancellationToken;
 
 fn hello() -> serde_json::Value {
     json!({
         "id": "hello", "from": "uploads", "process": { "kind": "lines.prefix", "text": "> " },
         "output": { "bucket": "results" }, "retry": { "attempts": 2, "backoff": "1s..1s" },
     })
-}
-
-fn build(rules: Vec<serde_json::Value>, publishes: bool) -> (Engine, Arc<MemoryStore>) {
-    let clock = Arc::new(SimClock::new());
-    let options = MemoryOptions { publishes, ..MemoryOptions::default() };
-    let store = Arc::new(MemoryStore::new(clock.clone(), options));
-    let rules: Vec<Rule> = rules.into_iter().map(|r| serde_json::from_value(r).expect("a rule")).collect();
-    let rules = RuleSet::new(rules).expect("rules");
-    let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
-    config.chunk_limits = ChunkLimits { chunk_bytes: 700_000, chunks_max: 100 };
-    let ports = Ports {
-        blobs: store.clone(),
-        state: store.clone(),
-        queue: store.clone(),
-        clock,
-        processors: Registry::new(filemill_processors::ALL.iter().copied()),
-        compute: Compute::Inline,
-        chance: Chance::from_seed(1),
-    };
-    (Engine::new(ports, config).expect("config"), store)
-}
-
-async fn started(rules: Vec<serde_json::Value>, publishes: bool) -> Service {
-    let (engine, store) = build(rules, publishes);
-    engine.prepare().await.expect("buckets");
-    let stop = CancellationToken::new();
-    let running = engine.clone();
-    let token = stop.clone();
-    tokio::spawn(async move { running.run(token).await });
-    Service { engine, store, _stops: stop.drop_guard() }
-}
-
-impl Service {
-    async fn put(&self, name: &str, content: Bytes) -> ObjectInfo {
-        let mut stage = self.store.stage(None).expect("stage");
-        stage.write_all(&content).expect("bytes are taken");
-        let staged: Staged = stage.finish().expect("staged");
-        let put = PutObject {
-            bucket: bucket("uploads"),
-            key: key(name),
-            attributes: Attributes::default(),
-            checksums: Default::default(),
-            etag: None,
-            condition: Precondition::None,
-        };
-        self.store.put(put, staged, Durability::Synced).await.expect("put")
-    }
-
-    /// The jobs of a key once all of them have ended.
-    async fn ended(&self, name: &str) -> Vec<Job> {
-        let mut listener = self.engine.listen(Some(0)).await.expect("listener");
-        loop {
-            let query = JobQuery { key: Some(name.into()), limit: 100, ..JobQuery::default() };
-            let jobs = self.engine.jobs(&query).await.expect("jobs").items;
-            if !jobs.is_empty() && jobs.iter().all(|j| j.status.is_terminal()) {
-                return jobs;
-            }
-            let next = tokio::time::timeout(Duration::from_secs(600), listener.next()).await;
-            next.expect("something happens").expect("the feed goes on");
-        }
-    }
-
-    fn result(&self, name: &str) -> Bytes {
-        self.store.content(&bucket("results"), &key(name)).expect("a result")
-    }
 }
 
 fn sed(input: &[u8]) -> Vec<u8> {
@@ -116,7 +38,7 @@ fn sed(input: &[u8]) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn a_small_file_becomes_a_result_in_one_lease() {
     for publishes in [true, false] {
-        let service = started(vec![hello()], publishes).await;
+        let service = started(vec![hello()], publishes, &[]).await;
         service.put("a/b.txt", Bytes::from_static(b"one\n\ntwo")).await;
         let jobs = service.ended("a/b.txt").await;
         assert_eq!((jobs[0].status, jobs[0].attempts, jobs[0].chunks_done), (JobStatus::Completed, 1, 1));
@@ -130,7 +52,7 @@ async fn a_small_file_becomes_a_result_in_one_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_large_file_is_cut_and_put_together_exactly() {
     for publishes in [true, false] {
-        let service = started(vec![hello()], publishes).await;
+        let service = started(vec![hello()], publishes, &[]).await;
         let content: Vec<u8> =
             (0..3_000_000u32).map(|i| if i % 61 == 0 { b'\n' } else { b'a' + (i % 26) as u8 }).collect();
         service.put("big", content.clone().into()).await;
@@ -147,7 +69,7 @@ async fn a_large_file_is_cut_and_put_together_exactly() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_file_gives_an_empty_result() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     service.put("empty", Bytes::new()).await;
     assert_eq!(service.ended("empty").await[0].status, JobStatus::Completed);
     assert_eq!(service.result("empty"), Bytes::new());
@@ -157,7 +79,7 @@ async fn an_empty_file_gives_an_empty_result() {
 async fn a_large_input_without_output_bytes_gives_an_empty_result() {
     let mut rule = hello();
     rule["process"]["text"] = "".into();
-    let service = started(vec![rule], true).await;
+    let service = started(vec![rule], true, &[]).await;
     let content = vec![b'\n'; 2_000_000];
     service.put("newlines", content.clone().into()).await;
     assert_eq!(service.ended("newlines").await[0].status, JobStatus::Completed);
@@ -166,7 +88,7 @@ async fn a_large_input_without_output_bytes_gives_an_empty_result() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_is_a_promise_until_its_object_arrives() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let new = NewUpload {
         filename: "x.txt".into(),
         rule: Some(serde_json::from_value(json!("hello")).expect("a name")),
@@ -190,7 +112,7 @@ async fn an_upload_is_a_promise_until_its_object_arrives() {
 async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
     let mut rule = hello();
     rule["enabled"] = false.into();
-    let service = started(vec![rule], true).await;
+    let service = started(vec![rule], true, &[]).await;
     service.put("unasked", Bytes::from_static(b"x")).await;
     let new = NewUpload {
         filename: "asked".into(),
@@ -206,7 +128,7 @@ async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_nobody_keeps_expires() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let new = NewUpload { filename: "x".into(), ..NewUpload::default() };
     let ticket = service.engine.create_upload(new).await.expect("an upload");
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
@@ -218,7 +140,7 @@ async fn an_upload_that_nobody_keeps_expires() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_upload_request_says_what_is_wrong() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let name = |n: &str| serde_json::from_value(json!(n)).expect("a name");
     let options = json!({ "text": 5 }).as_object().expect("an object").clone();
     let cases: Vec<(NewUpload, &str)> = vec![
@@ -247,10 +169,10 @@ async fn a_wrong_upload_request_says_what_is_wrong() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_saw_a_result_finds_it_in_the_list_of_files() {
-    let (engine, store) = build(vec![hello()], true);
+    let (engine, store) = build(vec![hello()], true, &[]);
     engine.prepare().await.expect("buckets");
     // its announcement is still waiting: nothing else runs here
-    let service = Service { engine, store, _stops: CancellationToken::new().drop_guard() };
+    let service = Service { engine, store, stops: CancellationToken::new().drop_guard() };
     service.put("new", Bytes::from_static(b"x")).await;
     let files = service.engine.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");
     assert_eq!(files.items.iter().map(|file| file.key.as_str()).collect::<Vec<_>>(), ["new"]);
@@ -258,7 +180,7 @@ async fn whoever_saw_a_result_finds_it_in_the_list_of_files() {
 
 #[tokio::test(start_paused = true)]
 async fn deleting_a_file_removes_record_and_bytes() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let object = service.put("gone", Bytes::from_static(b"x")).await;
     service.ended("gone").await;
     let id = filemill_core::ids::FileId::of(&object.bucket, &object.key);
@@ -273,9 +195,9 @@ async fn deleting_a_file_removes_record_and_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_job_starts_nothing_and_can_be_retried() {
-    let (engine, store) = build(vec![hello()], true);
+    let (engine, store) = build(vec![hello()], true, &[]);
     engine.prepare().await.expect("buckets");
-    let service = Service { engine: engine.clone(), store, _stops: CancellationToken::new().drop_guard() };
+    let service = Service { engine: engine.clone(), store, stops: CancellationToken::new().drop_guard() };
     service.put("k", Bytes::from_static(b"x")).await;
     // nothing works yet: the job is born by hand and cancelled while it waits
     let stop = CancellationToken::new();
@@ -295,7 +217,7 @@ async fn a_cancelled_job_starts_nothing_and_can_be_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_input_ends_the_older_job_and_the_newest_result_stays() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     service.put("k", Bytes::from_static(b"old")).await;
     service.put("k", Bytes::from_static(b"new")).await;
     let jobs = service.ended("k").await;
@@ -307,7 +229,7 @@ async fn a_replaced_input_ends_the_older_job_and_the_newest_result_stays() {
 async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
     let mut rule = hello();
     rule["output"]["key"] = "{key}{key}".into();
-    let service = started(vec![rule], true).await;
+    let service = started(vec![rule], true, &[]).await;
     service.put(&"k".repeat(600), Bytes::from_static(b"x")).await;
     let jobs = service.ended(&"k".repeat(600)).await;
     assert_eq!(jobs[0].status, JobStatus::Failed);
@@ -319,7 +241,7 @@ async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
 #[tokio::test(start_paused = true)]
 async fn a_job_whose_result_bucket_is_gone_fails_with_the_reason() {
     for content in [Bytes::from_static(b"x"), Bytes::from(vec![b'x'; 3_000_000])] {
-        let service = started(vec![hello()], true).await;
+        let service = started(vec![hello()], true, &[]).await;
         service.store.delete_bucket(&bucket("results")).await.expect("an empty bucket");
         service.put("k", content).await;
         let jobs = service.ended("k").await;
@@ -329,7 +251,7 @@ async fn a_job_whose_result_bucket_is_gone_fails_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn an_older_job_neither_runs_again_nor_gives_a_newer_result_as_its_own() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     service.put("k", Bytes::from_static(b"old")).await;
     let old = service.ended("k").await.remove(0);
     service.engine.result_link(&old.id).await.expect("its own result");
@@ -345,7 +267,7 @@ async fn an_older_job_neither_runs_again_nor_gives_a_newer_result_as_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_of_a_version_that_was_replaced_is_not_retried() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     service.store.delete_bucket(&bucket("results")).await.expect("an empty bucket");
     service.put("k", Bytes::from_static(b"the same")).await;
     let failed = service.ended("k").await.remove(0);
@@ -360,7 +282,7 @@ async fn a_job_of_a_version_that_was_replaced_is_not_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_input_fails_its_job_with_the_reason() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let object = service.put("k", Bytes::from_static(b"x")).await;
     service.store.delete(&object.bucket, &object.key, Precondition::None).await.expect("deleted");
     // either the job never was (the removal was seen first) or it says that its input is gone
@@ -377,7 +299,7 @@ async fn a_removed_input_fails_its_job_with_the_reason() {
 async fn delete_source_removes_the_input_after_the_result() {
     let mut rule = hello();
     rule["delete_source"] = true.into();
-    let service = started(vec![rule], true).await;
+    let service = started(vec![rule], true, &[]).await;
     let object = service.put("k", Bytes::from_static(b"x")).await;
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
@@ -394,7 +316,7 @@ async fn delete_source_waits_for_all_jobs_of_the_object() {
     other["output"]["key"] = "other/{key}".into();
     let name = "k".repeat(1020);
     for (name, is_kept) in [("k", false), (name.as_str(), true)] {
-        let service = started(vec![deleting.clone(), other.clone()], true).await;
+        let service = started(vec![deleting.clone(), other.clone()], true, &[]).await;
         let object = service.put(name, Bytes::from_static(b"x")).await;
         let jobs = service.ended(name).await;
         // the second name is too long for the other rule's key
@@ -412,7 +334,7 @@ async fn delete_source_waits_for_all_jobs_of_the_object() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_hears_each_stored_event_once_and_in_order() {
-    let service = started(vec![hello()], true).await;
+    let service = started(vec![hello()], true, &[]).await;
     let mut live = service.engine.listen(None).await.expect("listener");
     for name in ["a", "b", "c"] {
         service.put(name, Bytes::from_static(b"x")).await;

@@ -172,6 +172,8 @@ pub fn job(name: &str, nth: u64) -> Job {
         sources: None,
         attempts: 0,
         failure: None,
+        dead_letter: None,
+        resumable_until: None,
         upload: None,
         metadata: serde_json::Map::new(),
         generation: 0,

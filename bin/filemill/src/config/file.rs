@@ -1,6 +1,7 @@
 //! The config file's shape, word for word. Unknown keys are errors; what the words mean together is checked elsewhere.
 
 use filemill_core::object::BucketName;
+use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule};
 use filemill_core::size::ByteSize;
 use filemill_custom::Definition;
@@ -47,6 +48,8 @@ pub struct Bucket {
 pub struct Queue {
     #[serde(deserialize_with = "duration")]
     pub lease: Option<Duration>,
+    /// Of its rules that have none of their own.
+    pub retry: Option<RetryPolicy>,
     pub max_running: Option<u32>,
 }
 

@@ -75,7 +75,7 @@ pub trait StateStore: Send + Sync {
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError>;
     /// Open jobs that have no task at all: there should be none; the sweeper makes one.
     async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError>;
-    /// Deletes what ended jobs left: tasks, chunk records, surveys; events beyond the newest `events_kept`. Answers how many.
+    /// Deletes what jobs left that are [over](Job::is_over): tasks, chunk records, surveys; events beyond the newest `events_kept`. Answers how many.
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError>;
 
     /// Stored events with a higher number, in order.
@@ -106,6 +106,8 @@ pub enum Change {
     UpdateJob(Box<Job>),
     /// Insert, ready at its `ready_at`. One with the same identity there: `Conflict`.
     InsertTask(Task),
+    /// Insert as [`Change::InsertTask`] does, unless one with the same identity is there: that one does as well.
+    EnsureTask(Task),
     /// The lease must be held with this token (S8); otherwise `Conflict`. Writes nothing.
     HoldTask(TaskId, FencingToken),
     /// End the lease and its claim, and make the task ready at its `ready_at`, otherwise as given. Not held with
@@ -275,7 +277,7 @@ impl ChangeSet {
         self.changes
             .iter()
             .filter_map(|c| match c {
-                Change::InsertTask(t) | Change::ReturnTask(t, _) => Some(t.id.clone()),
+                Change::InsertTask(t) | Change::EnsureTask(t) | Change::ReturnTask(t, _) => Some(t.id.clone()),
                 _ => None,
             })
             .collect()

@@ -10,6 +10,7 @@
 //! * Q6 lower ranks first; one lease in four goes by age, so that nothing waits for ever.
 //! * Q7 of the leases of one call at most `max_chunks` are chunk tasks: those are heavy, all others are light.
 //! * Q8 at least once and in no order: callers stand any duplicate.
+//! * Q9 a task is counted in the depth of its queue as what it is now: ready, waiting or leased.
 
 use super::{BoxError, StateError};
 use crate::job::Job;
@@ -37,10 +38,24 @@ pub trait TaskQueue: Send + Sync {
     /// Gives a task back unworked.
     async fn release(&self, lease: &Lease) -> Result<(), StateError>;
 
+    /// What waits and runs, by queue; queues without a task are left out.
+    async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, StateError>;
+
     /// Returns when a task may be ready that the last `lease` did not already leave behind (a lease that gave all it was
     /// asked for left some); at once if there may be one. Wakes may be spurious; a missed one is made good by the
     /// worker's clock.
     async fn ready(&self);
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Could be leased now.
+    pub ready: u64,
+    /// Waits for its time: a back-off.
+    pub waiting: u64,
+    pub leased: u64,
+    /// When the oldest ready task became ready.
+    pub oldest_ready_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]

@@ -142,9 +142,12 @@ async fn settled(engine: &Engine, lease: &Lease, before: &Job, after: &Job) {
             retire_source(engine, after).await;
         }
         (_, failure) => {
+            let dead_letter = after.dead_letter.as_ref().map(tracing::field::display);
             let (code, message) = failure.as_ref().map_or(("", ""), |f| (f.code.as_str(), f.message.as_str()));
-            tracing::warn!(job = %after.id, rule = %after.rule, code, message, "job ended without a result");
-            abandon_multiparts(&inner.ports, before).await;
+            tracing::warn!(job = %after.id, rule = %after.rule, code, message, dead_letter, "job ended without a result");
+            if after.is_over() {
+                abandon_multiparts(&inner.ports, before).await;
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The audit log: who ordered what, and when.
 
 use super::ApiState;
-use super::cursor::{from_cursor, to_cursor};
-use super::extract::{StrictQuery, page_limit, read_parameter, read_time};
+use super::cursor::to_cursor;
+use super::extract::{PageParams, PagedQuery, read_parameter, read_time};
 use super::problem::Problem;
 use super::views::{AuditEntryView, ListView, ProblemView};
 use axum::Json;
@@ -27,23 +27,18 @@ pub struct AuditFilters {
     since: Option<String>,
     /// Before this time (RFC 3339).
     until: Option<String>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Items on a page.
-    #[param(minimum = 1, maximum = 1000, default = 50)]
-    limit: Option<u32>,
 }
 
 impl AuditFilters {
-    fn query(self) -> Result<AuditQuery, Problem> {
+    fn query(self, page: &PageParams) -> Result<AuditQuery, Problem> {
         Ok(AuditQuery {
             actor: self.actor,
             action: self.action,
             target: self.target,
             since: read_parameter("since", self.since, read_time)?,
             until: read_parameter("until", self.until, read_time)?,
-            after: from_cursor(self.cursor)?,
-            limit: page_limit(self.limit)?,
+            after: page.after()?,
+            limit: page.limit()?,
         })
     }
 }
@@ -51,7 +46,7 @@ impl AuditFilters {
 /// List what people ordered, newest first
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit",
-    params(AuditFilters),
+    params(AuditFilters, PageParams),
     responses(
         (status = 200, description = "A page of the audit log", body = ListView<AuditEntryView>),
         (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
@@ -59,9 +54,9 @@ impl AuditFilters {
 )]
 pub async fn list_audit_log(
     State(state): State<ApiState>,
-    StrictQuery(filters): StrictQuery<AuditFilters>,
+    PagedQuery { filters, page }: PagedQuery<AuditFilters>,
 ) -> Result<Json<ListView<AuditEntryView>>, Problem> {
-    let Page { items, more } = state.engine.audit_log(&filters.query()?).await?;
+    let Page { items, more } = state.engine.audit_log(&filters.query(&page)?).await?;
     let next_cursor = items.last().filter(|_| more).map(|entry| to_cursor(&entry.id));
     Ok(Json(ListView { items: items.into_iter().map(AuditEntryView::from).collect(), next_cursor }))
 }

@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use filemill_core::ids::{AuditId, JobId};
+use filemill_core::ids::{AuditId, DeadLetterId, JobId, RedriveId};
 use filemill_core::limits;
 use filemill_core::object::{BucketName, ObjectKey};
 
@@ -39,7 +39,7 @@ macro_rules! place_of_record {
     };
 }
 
-place_of_record!(AuditId);
+place_of_record!(AuditId, DeadLetterId, RedriveId);
 
 impl Place for (BucketName, ObjectKey) {
     fn write(&self) -> String {

@@ -1,6 +1,7 @@
 //! Strict reading of requests: bodies, query strings and ids. What is unknown, doubled or of the wrong type is refused
 //! with its name and place, and nothing is guessed.
 
+use super::cursor::{Place, from_cursor};
 use super::problem::Problem;
 use crate::serve::incoming::BodyError;
 use axum::body::HttpBody;
@@ -8,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::ids::{DeadLetterId, FileId, JobId, RedriveId, UploadId};
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -138,8 +139,52 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T>
     }
 }
 
+/// Typed query parameters of a list, and which page of it is wanted.
+pub struct PagedQuery<T> {
+    pub filters: T,
+    pub page: PageParams,
+}
+
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+}
+
+impl PageParams {
+    pub fn after<P: Place>(&self) -> Result<Option<P>, Problem> {
+        from_cursor(self.cursor.clone())
+    }
+
+    pub fn limit(&self) -> Result<u32, Problem> {
+        page_limit(self.limit)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for PagedQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let is_of_page = |name: &str| matches!(name, "cursor" | "limit");
+        let filters = parse_pairs(query, |name| !is_of_page(name))?;
+        Ok(PagedQuery { filters, page: parse_pairs(query, is_of_page)? })
+    }
+}
+
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
-    let given = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    parse_pairs(query, |_| true)
+}
+
+/// Of the parameters with these names.
+fn parse_pairs<T: DeserializeOwned>(query: &str, is_wanted: impl Fn(&str) -> bool) -> Result<T, Problem> {
+    let given = form_urlencoded::parse(query.as_bytes());
+    let given = given.filter(|(name, value)| !value.is_empty() && is_wanted(name));
     let given = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
     let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(given.as_bytes()));
     serde_path_to_error::deserialize(reader).map_err(|e| {
@@ -178,6 +223,8 @@ macro_rules! public_id {
 public_id!(JobId, "job");
 public_id!(FileId, "file");
 public_id!(UploadId, "upload");
+public_id!(DeadLetterId, "dead letter");
+public_id!(RedriveId, "redrive");
 
 impl<S: Send + Sync, T: PublicId> FromRequestParts<S> for IdInPath<T> {
     type Rejection = Problem;

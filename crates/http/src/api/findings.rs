@@ -1,8 +1,8 @@
 //! What processors found in files: rows with filters, and their counts and averages.
 
 use super::ApiState;
-use super::cursor::{from_cursor, to_cursor};
-use super::extract::{StrictQuery, page_limit, read_parameter, read_time};
+use super::cursor::to_cursor;
+use super::extract::{PageParams, PagedQuery, StrictQuery, read_parameter, read_time};
 use super::problem::Problem;
 use super::views::{FindingSummaryView, FindingView, ListView, ProblemView};
 use axum::Json;
@@ -21,30 +21,6 @@ pub struct FindingFilters {
     processor: Option<String>,
     /// Such as `NEGATIVE`.
     label: Option<String>,
-    /// The file's bucket.
-    bucket: Option<String>,
-    /// The file's key; with a trailing `*` a prefix.
-    key: Option<String>,
-    /// Found at this time or later (RFC 3339).
-    since: Option<String>,
-    /// Found before this time (RFC 3339).
-    until: Option<String>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Items on a page.
-    #[param(minimum = 1, maximum = 1000, default = 50)]
-    limit: Option<u32>,
-}
-
-/// As for the list, without its pages.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct SummaryFilters {
-    /// The processor's kind, such as `text.sentiment`.
-    processor: Option<String>,
-    /// Such as `NEGATIVE`.
-    label: Option<String>,
     /// The files' bucket.
     bucket: Option<String>,
     /// The files' key; with a trailing `*` a prefix.
@@ -56,15 +32,6 @@ pub struct SummaryFilters {
 }
 
 impl FindingFilters {
-    fn query(self) -> Result<FindingQuery, Problem> {
-        let (after, limit) = (from_cursor(self.cursor)?, page_limit(self.limit)?);
-        let FindingFilters { processor, label, bucket, key, since, until, .. } = self;
-        let filters = SummaryFilters { processor, label, bucket, key, since, until };
-        Ok(FindingQuery { after, limit, ..filters.query()? })
-    }
-}
-
-impl SummaryFilters {
     fn query(self) -> Result<FindingQuery, Problem> {
         Ok(FindingQuery {
             processor: self.processor,
@@ -81,7 +48,7 @@ impl SummaryFilters {
 /// List findings, by bucket and key
 #[utoipa::path(
     get, path = "/v1/findings", tag = "findings",
-    params(FindingFilters),
+    params(FindingFilters, PageParams),
     responses(
         (status = 200, description = "A page of findings", body = ListView<FindingView>),
         (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
@@ -89,9 +56,10 @@ impl SummaryFilters {
 )]
 pub async fn list_findings(
     State(state): State<ApiState>,
-    StrictQuery(filters): StrictQuery<FindingFilters>,
+    PagedQuery { filters, page }: PagedQuery<FindingFilters>,
 ) -> Result<Json<ListView<FindingView>>, Problem> {
-    let Page { items, more } = state.engine.findings(&filters.query()?).await?;
+    let query = FindingQuery { after: page.after()?, limit: page.limit()?, ..filters.query()? };
+    let Page { items, more } = state.engine.findings(&query).await?;
     let place = items.last().filter(|_| more).map(|f| (f.bucket.clone(), f.key.clone(), f.processor.clone()));
     let next_cursor = place.map(|place| to_cursor(&place));
     Ok(Json(ListView { items: items.into_iter().map(FindingView::from).collect(), next_cursor }))
@@ -100,7 +68,7 @@ pub async fn list_findings(
 /// Count and average findings
 #[utoipa::path(
     get, path = "/v1/findings/summary", tag = "findings",
-    params(SummaryFilters),
+    params(FindingFilters),
     responses(
         (status = 200, description = "Counts by label, and the average of each value", body = FindingSummaryView),
         (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
@@ -108,7 +76,7 @@ pub async fn list_findings(
 )]
 pub async fn summarise_findings(
     State(state): State<ApiState>,
-    StrictQuery(filters): StrictQuery<SummaryFilters>,
+    StrictQuery(filters): StrictQuery<FindingFilters>,
 ) -> Result<Json<FindingSummaryView>, Problem> {
     Ok(Json(state.engine.finding_summary(&filters.query()?).await?.into()))
 }

@@ -7,6 +7,7 @@ mod archives;
 mod audit;
 mod auth;
 mod cursor;
+mod dead_letters;
 mod extract;
 mod files;
 mod findings;
@@ -18,6 +19,8 @@ mod live;
 mod observe;
 mod openapi;
 mod problem;
+mod queues;
+mod redrives;
 mod rules;
 mod tickets;
 mod uploads;
@@ -201,6 +204,13 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::list_processors))
         .routes(routes!(rules::explain_rules))
         .routes(routes!(audit::list_audit_log))
+        .routes(routes!(queues::list_queues))
+        .routes(routes!(queues::list_dead_letters_of_queue))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::group_dead_letters))
+        .routes(routes!(dead_letters::get_dead_letter, dead_letters::discard_dead_letter))
+        .routes(routes!(redrives::list_redrives))
+        .routes(routes!(redrives::get_redrive))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(health::metrics))
 }
@@ -212,6 +222,11 @@ fn once_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(archives::create_archive))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(jobs::retry_job))
+        .routes(routes!(dead_letters::redrive_dead_letter))
+        .routes(routes!(dead_letters::discard_dead_letters))
+        .routes(routes!(queues::redrive_queue))
+        .routes(routes!(redrives::create_redrive))
+        .routes(routes!(redrives::cancel_redrive))
 }
 
 /// With the token or a ticket, and without a time limit.

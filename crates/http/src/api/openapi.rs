@@ -29,6 +29,8 @@ use utoipa::{Modify, OpenApi};
         (name = "jobs", description = "One file x one rule"),
         (name = "files", description = "Objects that exist"),
         (name = "archives", description = "Many files in one"),
+        (name = "dead letters", description = "Tasks that gave up, and how they are put back to work"),
+        (name = "queues", description = "What waits and runs"),
         (name = "audit", description = "Who ordered what"),
         (name = "findings", description = "What processors found in files"),
         (name = "rules", description = "What is configured, and what could be"),

@@ -20,7 +20,9 @@ pub async fn list_rules(
     State(state): State<ApiState>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Json<ListView<RuleView>> {
-    Json(ListView::whole(state.engine.rules().iter().map(|rule| RuleView::from(&**rule)).collect()))
+    let config = state.engine.config();
+    let rules = state.engine.rules().iter().map(|rule| RuleView::of(rule, &config.retry_of(rule)));
+    Json(ListView::whole(rules.collect()))
 }
 
 /// List the processors that rules can name

@@ -3,20 +3,24 @@
 
 mod audit;
 mod catalog;
+mod dead_letter;
 mod feed;
 mod file;
 mod finding;
 mod job;
 mod problem;
+mod queue;
 mod upload;
 
 pub use audit::AuditEntryView;
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
+pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};
 pub use feed::{LiveEventView, TicketView};
 pub use file::{FileView, LinkView};
 pub use finding::{FindingSummaryView, FindingView};
 pub use job::{JobStatusView, JobView};
 pub use problem::{FieldError, ProblemView};
+pub use queue::QueueView;
 pub use upload::{UploadLinksView, UploadModeView, UploadView};
 
 use serde::Serialize;

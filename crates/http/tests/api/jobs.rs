@@ -24,6 +24,7 @@ async fn a_job_reads_as_documented() {
         "summary",
         "attempts",
         "failure",
+        "dead_letter",
         "upload",
         "metadata",
         "created_at",

@@ -77,7 +77,9 @@ fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>
     let rules = [&[rule], more].concat().into_iter().map(|rule| serde_json::from_value(rule).expect("a rule"));
     let rules = RuleSet::new(rules.collect()).expect("rules");
     let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
-    config.queues.insert(QueueName::parse("default").expect("name"), QueueSettings { lease: None, max_running });
+    config
+        .queues
+        .insert(QueueName::parse("default").expect("name"), QueueSettings { max_running, ..QueueSettings::default() });
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),

@@ -74,6 +74,17 @@ pub async fn a_task_is_inserted_once(backend: Backend) {
     commit(&backend, others.map(Change::InsertTask)).await.expect("another run, kind or index is another task");
 }
 
+/// S2: ensuring has no condition, so a set is never refused for it.
+pub async fn a_task_is_ensured_and_the_one_that_is_there_stays(backend: Backend) {
+    let job = job("a", 1);
+    stored_job(&backend, &job, &[plan_task(&job)]).await;
+    let held = lease_one(&backend).await;
+    commit(&backend, [plan_task(&job), chunk_task(&job, 0)].map(Change::EnsureTask)).await.expect("ensure");
+    commit(&backend, [Change::HoldTask(held.task.id, held.token)]).await.expect("whoever holds it still does");
+    let made = lease_one(&backend).await;
+    assert_eq!((made.task.id, made.task.attempts), (chunk_task(&job, 0).id, 1));
+}
+
 /// S2
 pub async fn a_chunk_counts_once(backend: Backend) {
     let job = job("a", 1);

@@ -62,6 +62,17 @@ pub async fn cleaning_takes_what_ended_jobs_left_and_nothing_else(backend: Backe
     }
 }
 
+/// S5
+pub async fn cleaning_spares_what_a_failed_job_keeps(backend: Backend) {
+    let failed = Job { resumable_until: Some(time()), ..with_status(job("a", 1), JobStatus::Failed) };
+    stored_job(&backend, &failed, &[chunk_task(&failed, 1)]).await;
+    commit(&backend, [Change::InsertChunk(chunk_record(&failed, 0))]).await.expect("a chunk");
+    assert_eq!(backend.state.clean(100, 100).await.expect("clean"), 0);
+    let over = Job { resumable_until: None, ..next_rev(&failed) };
+    commit(&backend, [Change::UpdateJob(Box::new(over))]).await.expect("no longer");
+    assert_eq!(backend.state.clean(100, 100).await.expect("clean"), 2);
+}
+
 /// S6
 pub async fn cleaning_keeps_the_newest_events_and_their_numbers(backend: Backend) {
     for n in 0..10 {

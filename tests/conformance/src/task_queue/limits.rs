@@ -6,6 +6,7 @@ use filemill_core::ports::*;
 use filemill_core::rule::{Name, QueueName};
 use filemill_core::task::{Task, TaskKind};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn queue(name: &str) -> QueueName {
     Name::parse(name).expect("a queue name")
@@ -23,6 +24,26 @@ pub async fn a_call_leases_at_most_what_was_wanted(backend: Backend) {
     assert_eq!(lease(&backend, 0).await.len(), 0);
     assert_eq!(lease(&backend, 3).await.len(), 3);
     assert_eq!(lease(&backend, 100).await.len(), 7);
+}
+
+/// Q9
+pub async fn a_queue_tells_what_waits_and_what_runs(backend: Backend) {
+    assert!(backend.queue.depths().await.expect("depths").is_empty());
+    with_tasks_in(&backend, "default", 1, 3).await;
+    with_tasks_in(&backend, "other", 2, 1).await;
+    let depths = backend.queue.depths().await.expect("depths");
+    let other = QueueDepth { ready: 1, oldest_ready_at: Some(time()), ..QueueDepth::default() };
+    assert_eq!((depths.len(), depths[&queue("other")]), (2, other));
+    let limited = LeaseRequest { max_running: [(queue("other"), 0)].into(), ..wanted(2) };
+    let leases = backend.queue.lease(limited).await.expect("lease");
+    let hour = Duration::from_secs(3600);
+    let later = Task { ready_at: leases[0].until.plus(hour), ..leases[0].task.clone() };
+    commit(&backend, [Change::ReturnTask(later, leases[0].token)]).await.expect("return");
+    let expected = QueueDepth { ready: 1, waiting: 1, leased: 1, oldest_ready_at: Some(time()) };
+    assert_eq!(backend.queue.depths().await.expect("depths")[&queue("default")], expected);
+    backend.outside.pass(LEASE).await;
+    let depth = backend.queue.depths().await.expect("depths")[&queue("default")];
+    assert_eq!((depth.ready, depth.waiting, depth.leased), (2, 1, 0), "a lease that ran out is ready");
 }
 
 /// Q7

@@ -1,6 +1,7 @@
 //! Rules and processors as clients see them.
 
 use filemill_core::ports::{OptionSpec, ProcessorSpec};
+use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{Rule, RuleId};
 use filemill_engine::Explained;
 use serde::Serialize;
@@ -67,8 +68,9 @@ impl From<Explained> for ExplanationView {
     }
 }
 
-impl From<&Rule> for RuleView {
-    fn from(rule: &Rule) -> Self {
+impl RuleView {
+    /// `retry` is the rule's own or its queue's.
+    pub fn of(rule: &Rule, retry: &RetryPolicy) -> Self {
         RuleView {
             id: rule.id.clone(),
             from: rule.from.to_string(),
@@ -76,7 +78,7 @@ impl From<&Rule> for RuleView {
             process: json(&rule.process),
             output: json(&rule.output),
             queue: rule.queue.to_string(),
-            retry: json(&rule.retry),
+            retry: json(retry),
             max_generation: rule.max_generation,
             rejects: json(&rule.rejects),
             sources: rule.sources.as_ref().map(|all| all.iter().map(|bucket| bucket.to_string()).collect()),

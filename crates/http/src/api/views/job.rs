@@ -1,6 +1,6 @@
 //! A job as clients see it. The order of the fields is the order of the document, and part of the contract.
 
-use filemill_core::ids::{JobId, UploadId};
+use filemill_core::ids::{DeadLetterId, JobId, UploadId};
 use filemill_core::job::{Failure, Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
 use filemill_core::rule::RuleId;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
     "id": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "status": "completed", "rule": "hello-lines", "processor": "lines.prefix",
     "input": {"bucket": "uploads", "key": "hello/a.txt", "size": 8, "etag": "8b7b4b0a4a4cd9b9ee64ba6a08f2a3d2"},
     "output": {"bucket": "results", "key": "hello/a.txt", "size": 22, "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1"},
-    "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "records": 0, "rejects": 0, "reject_file": null, "summary": {}, "attempts": 1, "failure": null,
+    "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "records": 0, "rejects": 0, "reject_file": null, "summary": {}, "attempts": 1, "failure": null, "dead_letter": null,
     "upload": "upl_01kagnz8sv1g2k3h4j5m6n7p8q", "metadata": {"order": 17},
     "created_at": "2026-11-20T12:00:00.000Z", "started_at": "2026-11-20T12:00:00.004Z",
     "finished_at": "2026-11-20T12:00:00.012Z",
@@ -46,6 +46,9 @@ pub struct JobView {
     /// Attempts of all tasks of the job's current run.
     pub attempts: u32,
     pub failure: Option<FailureView>,
+    /// The letter that waits for an operator, where the job failed because trying again did not help.
+    #[schema(value_type = Option<String>, example = "dead_01h455vb4pex5vsknk084sn02q")]
+    pub dead_letter: Option<DeadLetterId>,
     #[schema(value_type = Option<String>, example = "upl_01h455vb4pex5vsknk084sn02q")]
     pub upload: Option<UploadId>,
     /// What the uploader gave along.
@@ -141,6 +144,7 @@ impl From<Job> for JobView {
             summary: job.summary,
             attempts: job.attempts,
             failure: job.failure.map(FailureView::from),
+            dead_letter: job.dead_letter,
             upload: job.upload,
             metadata: job.metadata,
             created_at: job.created_at,

@@ -1,0 +1,45 @@
+//! Queues as they are now: what waits, what runs, what gave up.
+
+use crate::error::CommandError;
+use crate::{Engine, QueueSettings};
+use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
+use filemill_core::limits;
+use filemill_core::ports::QueueDepth;
+use filemill_core::record::RecordQuery;
+use filemill_core::rule::QueueName;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+pub struct QueueState {
+    pub name: QueueName,
+    pub settings: QueueSettings,
+    pub depth: QueueDepth,
+    /// Letters that wait for a person.
+    pub dead: u64,
+}
+
+impl Engine {
+    /// Those that the config or a rule names, and those that hold something.
+    pub async fn queues(&self) -> Result<Vec<QueueState>, CommandError> {
+        let config = &self.inner.config;
+        let depths = self.inner.ports.queue.depths().await?;
+        let dead = self.dead_by_queue().await?;
+        let of_rules = config.rules.all().iter().map(|rule| &rule.queue);
+        let names = config.queues.keys().chain(of_rules).chain(depths.keys()).chain(dead.keys());
+        let names: std::collections::BTreeSet<QueueName> = names.cloned().collect();
+        let state = |name: QueueName| QueueState {
+            settings: config.queues.get(&name).cloned().unwrap_or_default(),
+            depth: depths.get(&name).copied().unwrap_or_default(),
+            dead: dead.get(&name).copied().unwrap_or_default(),
+            name,
+        };
+        Ok(names.into_iter().map(state).collect())
+    }
+
+    async fn dead_by_queue(&self) -> Result<BTreeMap<QueueName, u64>, CommandError> {
+        let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..DeadLetterFilter::default() };
+        let query = RecordQuery { limit: limits::PAGE_MAX, ..dead.query() };
+        let groups = self.inner.ports.state.record_groups(&query, "queue").await?;
+        Ok(groups.into_iter().filter_map(|g| Some((QueueName::parse(&g.value).ok()?, g.count))).collect())
+    }
+}

@@ -1,0 +1,329 @@
+//! Tasks that give up, what they leave, and how they are put back to work.
+
+mod service;
+
+use bytes::Bytes;
+use filemill_core::audit::Actor;
+use filemill_core::chunks::Cut;
+use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits;
+use filemill_core::ports::{
+    BlobStore, Chunk, ChunkReport, FileQuery, InputFacts, Precondition, ProcessError, Processor, ProcessorSpec,
+    Transform, Work,
+};
+use filemill_core::redrive::{RedriveManner, RedriveStatus};
+use filemill_core::task::TaskError;
+use filemill_engine::{CommandError, Engine, NewRedrive};
+use serde_json::{Map, Value, json};
+use service::{Service, bucket, key, started};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Copies its input; a chunk that holds an `X` fails until it is mended.
+#[derive(Default)]
+struct Fragile {
+    mended: AtomicBool,
+    chunks_worked_on: AtomicU32,
+}
+
+static SPEC: ProcessorSpec =
+    ProcessorSpec { kind: Cow::Borrowed("fragile"), summary: Cow::Borrowed("Fails at X."), options: &[] };
+
+impl Processor for &'static Fragile {
+    fn spec(&self) -> &ProcessorSpec {
+        &SPEC
+    }
+
+    fn prepare(&self, options: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
+        let mends = options.get("mends").is_some_and(|mends| mends == true);
+        if options.keys().any(|name| name != "mends") {
+            return Err("there is only the option mends".into());
+        }
+        Ok(Box::new(Copying { of: self, mends }))
+    }
+}
+
+struct Copying {
+    of: &'static Fragile,
+    mends: bool,
+}
+
+impl Transform for Copying {
+    fn cut(&self, _input: InputFacts<'_>) -> Cut {
+        Cut::Anywhere
+    }
+
+    fn process(&self, _chunk: &Chunk<'_>, work: &mut Work<'_>) -> Result<ChunkReport, ProcessError> {
+        self.of.chunks_worked_on.fetch_add(1, Ordering::SeqCst);
+        let mut content = Vec::new();
+        work.input.read_to_end(&mut content)?;
+        if content.contains(&b'X') && !self.mends && !self.of.mended.load(Ordering::SeqCst) {
+            return Err(ProcessError::Failed(TaskError::transient("fragile", "there was an X at byte 12")));
+        }
+        work.output.write_all(&content)?;
+        Ok(ChunkReport::default())
+    }
+}
+
+/// A service whose only rule is fragile, and the switch that mends it.
+async fn fragile_service(attempts: u32) -> (Service, &'static Fragile) {
+    let fragile: &'static Fragile = Box::leak(Box::default());
+    let processor: &'static dyn Processor = Box::leak(Box::new(fragile));
+    let rule = json!({
+        "id": "copy", "from": "uploads", "process": { "kind": "fragile" }, "output": { "bucket": "results" },
+        "retry": { "attempts": attempts, "backoff": "1s..1s" },
+    });
+    (started(vec![rule], true, &[processor]).await, fragile)
+}
+
+/// Five chunks; the third holds an X.
+fn large() -> Bytes {
+    let mut content: Vec<u8> = (0..3_000_000u32).map(|i| if i % 61 == 0 { b'\n' } else { b'a' }).collect();
+    content[1_500_000] = b'X';
+    content.into()
+}
+
+fn operator() -> Actor {
+    Actor { name: "night shift".into(), address: None }
+}
+
+fn dead() -> DeadLetterFilter {
+    DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..DeadLetterFilter::default() }
+}
+
+async fn letters(engine: &Engine, filter: &DeadLetterFilter) -> Vec<DeadLetter> {
+    engine.dead_letters(filter, None, 1000).await.expect("letters").items
+}
+
+/// All that was announced is recorded: the list of files does it first.
+async fn ingested(engine: &Engine) {
+    engine.files(&FileQuery { limit: 1, ..FileQuery::default() }).await.expect("files");
+}
+
+async fn only_letter(engine: &Engine) -> DeadLetter {
+    let mut letters = letters(engine, &dead()).await;
+    assert_eq!(letters.len(), 1);
+    letters.remove(0)
+}
+
+async fn redrive(engine: &Engine, letter: &DeadLetter) -> Result<Job, CommandError> {
+    engine.redrive_dead_letter(&operator(), &letter.id, &RedriveManner::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_does_only_the_chunks_that_failed() {
+    let (service, fragile) = fragile_service(3).await;
+    service.put("big", large()).await;
+    let failed = service.ended("big").await.remove(0);
+    let letter = only_letter(&service.engine).await;
+    assert_eq!((failed.status, failed.dead_letter.as_ref()), (JobStatus::Failed, Some(&letter.id)));
+    assert_eq!((letter.task.index, letter.attempts.len(), letter.error.code.as_str()), (2, 3, "fragile"));
+    assert!(letter.attempts.iter().all(|a| a.claim.worker == "worker" && a.error.is_some()));
+    assert_eq!(failed.chunks_done, 4, "the others were done meanwhile");
+
+    fragile.mended.store(true, Ordering::SeqCst);
+    let before = fragile.chunks_worked_on.load(Ordering::SeqCst);
+    let open = redrive(&service.engine, &letter).await.expect("redriven");
+    assert_eq!((open.status, open.run, open.failure), (JobStatus::Running, 1, None));
+    let done = service.ended("big").await.remove(0);
+    assert_eq!((done.status, done.chunks_done), (JobStatus::Completed, 5));
+    assert_eq!(fragile.chunks_worked_on.load(Ordering::SeqCst) - before, 1, "one chunk was left to do");
+    assert!(service.result("big") == large());
+    assert!(service.store.snapshot().multiparts.is_empty(), "no parts are left");
+
+    let ended = service.engine.dead_letter(&letter.id).await.expect("the letter is kept");
+    let end = ended.ended.expect("an end");
+    assert_eq!((ended.status, end.by.as_str(), end.run), (DeadLetterStatus::Redriven, "night shift", Some(1)));
+    assert!(letters(&service.engine, &dead()).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn kept_chunks_go_after_a_day_and_a_redrive_then_starts_over() {
+    let (service, fragile) = fragile_service(2).await;
+    service.put("big", large()).await;
+    service.ended("big").await;
+    service.engine.sweep().await.expect("sweep");
+    assert_eq!(service.store.snapshot().multiparts.len(), 1, "kept");
+    tokio::time::sleep(limits::RESUMABLE_FOR + Duration::from_secs(60)).await;
+    service.engine.sweep().await.expect("sweep");
+    let snapshot = service.store.snapshot();
+    assert!(snapshot.multiparts.is_empty() && snapshot.parts.is_empty() && snapshot.chunks.is_empty(), "all gone");
+    let original = service.store.head(&bucket("uploads"), &key("big")).await.expect("the original stays");
+    assert_eq!(original.size, 3_000_000);
+    fragile.mended.store(true, Ordering::SeqCst);
+    let letter = only_letter(&service.engine).await;
+    assert_eq!(letter.resumable_until, None);
+    assert_eq!(redrive(&service.engine, &letter).await.expect("redriven").run, 2);
+    assert_eq!(service.ended("big").await[0].status, JobStatus::Completed);
+    assert!(service.result("big") == large());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_whose_cause_remains_dies_again_with_a_new_one() {
+    let (service, _) = fragile_service(2).await;
+    service.put("a", Bytes::from_static(b"X")).await;
+    service.ended("a").await;
+    let first = only_letter(&service.engine).await;
+    redrive(&service.engine, &first).await.expect("redriven");
+    service.ended("a").await;
+    let second = only_letter(&service.engine).await;
+    assert_ne!(first.id, second.id);
+    assert_eq!((second.attempts.len(), &second.fingerprint), (2, &first.fingerprint), "counted from the start");
+    let refused = redrive(&service.engine, &first).await.expect_err("it was redriven already");
+    assert!(matches!(refused, CommandError::Conflict { code: "not_dead", .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_the_job_ends_its_letter() {
+    let (service, fragile) = fragile_service(1).await;
+    service.put("big", large()).await;
+    let failed = service.ended("big").await.remove(0);
+    fragile.mended.store(true, Ordering::SeqCst);
+    let open = service.engine.retry_job(&operator(), &failed.id).await.expect("retried");
+    assert_eq!((open.run, open.dead_letter.as_ref()), (2, None));
+    assert!(letters(&service.engine, &dead()).await.is_empty());
+    assert_eq!(service.ended("big").await[0].status, JobStatus::Completed);
+    assert!(service.store.snapshot().multiparts.is_empty(), "the parts of the first run are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_may_have_other_options() {
+    let (service, _) = fragile_service(1).await;
+    service.put("big", large()).await;
+    service.ended("big").await;
+    let letter = only_letter(&service.engine).await;
+    let with = |name: &str| {
+        let options = json!({ name: true }).as_object().cloned().expect("an object");
+        RedriveManner { options, from_start: false }
+    };
+    let wrong = service.engine.redrive_dead_letter(&operator(), &letter.id, &with("mend")).await;
+    assert!(matches!(wrong, Err(CommandError::Invalid { field: "options", .. })), "{wrong:?}");
+    service.engine.redrive_dead_letter(&operator(), &letter.id, &with("mends")).await.expect("redriven");
+    let done = service.ended("big").await.remove(0);
+    assert_eq!((done.status, done.run, &done.process.options["mends"]), (JobStatus::Completed, 2, &json!(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discarded_letter_keeps_nothing() {
+    let (service, _) = fragile_service(1).await;
+    service.put("big", large()).await;
+    service.ended("big").await;
+    let letter = only_letter(&service.engine).await;
+    service.engine.discard_dead_letter(&operator(), &letter.id).await.expect("discarded");
+    assert!(service.store.snapshot().multiparts.is_empty());
+    let again = service.engine.discard_dead_letter(&operator(), &letter.id).await.expect_err("once");
+    assert!(matches!(again, CommandError::Conflict { code: "not_dead", .. }), "{again}");
+    let log = service.engine.audit_log(&filemill_engine::AuditQuery { limit: 10, ..Default::default() }).await;
+    let log = log.expect("audit log").items;
+    assert_eq!(log.len(), 1, "what was refused is not in it");
+    assert_eq!((log[0].action.as_str(), log[0].target.as_str()), ("dead.discard", letter.id.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_are_grouped_by_what_went_wrong() {
+    let (service, _) = fragile_service(1).await;
+    for name in ["a", "b", "c"] {
+        service.put(name, Bytes::from_static(b"X")).await;
+        service.ended(name).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let groups = service.engine.dead_letter_groups(&dead(), 10).await.expect("groups");
+    assert_eq!((groups.len(), groups[0].count), (1, 3));
+    assert_eq!((groups[0].oldest.key.as_str(), groups[0].newest.key.as_str()), ("a", "c"));
+    let of_b = DeadLetterFilter { key: Some("b*".into()), ..dead() };
+    assert_eq!(letters(&service.engine, &of_b).await.len(), 1);
+    assert_eq!(service.engine.discard_dead_letters(&operator(), &of_b).await.expect("discarded"), 1);
+    assert_eq!(service.engine.count_dead_letters(&dead()).await.expect("a count"), 2);
+}
+
+/// Orders for all dead letters, given at once and worked on by whoever comes; then one more engine in the middle.
+#[tokio::test(start_paused = true)]
+async fn of_a_redrive_ordered_twice_each_letter_runs_once_more() {
+    const COUNT: usize = 40;
+    let (service, fragile) = fragile_service(1).await;
+    for n in 0..COUNT {
+        service.put(&format!("{n:02}"), Bytes::from_static(b"X")).await;
+    }
+    for n in 0..COUNT {
+        service.ended(&format!("{n:02}")).await;
+    }
+    service.put("07", Bytes::from_static(b"newer")).await;
+    ingested(&service.engine).await;
+    fragile.mended.store(true, Ordering::SeqCst);
+    let order = |rate| NewRedrive { rate: Some(rate), ..NewRedrive::default() };
+    assert_eq!(service.engine.count_redrive(&dead()).await.expect("a count"), COUNT as u64);
+    let (day, night) = (operator(), operator());
+    let (one, two) =
+        tokio::join!(service.engine.create_redrive(&day, order(3)), service.engine.create_redrive(&night, order(5)),);
+    let (one, two) = (one.expect("one").order.id, two.expect("two").order.id);
+    let (one, two) = loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let progress =
+            (service.engine.redrive(&one).await.expect("one"), service.engine.redrive(&two).await.expect("two"));
+        let is_done = |p: &filemill_engine::RedriveProgress| p.order.status == RedriveStatus::Done;
+        if is_done(&progress.0) && is_done(&progress.1) {
+            break progress;
+        }
+    };
+    assert_eq!(one.redriven + two.redriven, COUNT as u64 - 1, "{one:?} {two:?}");
+    assert!(one.order.skipped_because.or(two.order.skipped_because).expect("why").contains("replaced by a newer"));
+    for n in (0..COUNT).filter(|n| *n != 7) {
+        let job = service.ended(&format!("{n:02}")).await.remove(0);
+        assert_eq!((job.status, job.run), (JobStatus::Completed, 2), "{n}");
+    }
+    assert_eq!(letters(&service.engine, &dead()).await.len(), 1, "the replaced file's stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_keeps_its_rate_and_can_be_cancelled() {
+    let (service, _) = fragile_service(1).await;
+    for n in 0..20 {
+        service.put(&format!("{n:02}"), Bytes::from_static(b"X")).await;
+        service.ended(&format!("{n:02}")).await;
+    }
+    let wrong = NewRedrive { rate: Some(0), ..NewRedrive::default() };
+    assert!(service.engine.create_redrive(&operator(), wrong).await.is_err());
+    let order = NewRedrive { rate: Some(2), ..NewRedrive::default() };
+    let id = service.engine.create_redrive(&operator(), order).await.expect("ordered").order.id;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let cancelled = service.engine.cancel_redrive(&operator(), &id).await.expect("cancelled");
+    assert!((4..=10).contains(&cancelled.redriven), "{cancelled:?}");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(service.engine.redrive(&id).await.expect("it").redriven, cancelled.redriven, "nothing follows");
+    assert!(service.engine.cancel_redrive(&operator(), &id).await.is_err(), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_letters_are_redriven_and_only_they() {
+    let (service, fragile) = fragile_service(1).await;
+    for name in ["a", "b", "c"] {
+        service.put(name, Bytes::from_static(b"X")).await;
+        service.ended(name).await;
+    }
+    fragile.mended.store(true, Ordering::SeqCst);
+    let named = letters(&service.engine, &dead()).await.into_iter().filter(|l| l.key.as_str() != "b").map(|l| l.id);
+    let ids = DeadLetterFilter { ids: named.collect(), ..DeadLetterFilter::default() };
+    let mixed = DeadLetterFilter { key: Some("a".into()), ..ids.clone() };
+    let refused = service.engine.create_redrive(&operator(), NewRedrive { filter: mixed, ..Default::default() }).await;
+    assert!(matches!(refused, Err(CommandError::Invalid { field: "ids", .. })), "{refused:?}");
+    let order = NewRedrive { filter: ids, rate: Some(1), ..NewRedrive::default() };
+    let id = service.engine.create_redrive(&operator(), order).await.expect("ordered").order.id;
+    while service.engine.redrive(&id).await.expect("it").order.status != RedriveStatus::Done {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(only_letter(&service.engine).await.key.as_str(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_of_a_file_that_is_gone_says_so() {
+    let (service, _) = fragile_service(1).await;
+    service.put("a", Bytes::from_static(b"X")).await;
+    service.ended("a").await;
+    let letter = only_letter(&service.engine).await;
+    service.store.delete(&bucket("uploads"), &key("a"), Precondition::None).await.expect("deleted");
+    ingested(&service.engine).await;
+    let refused = redrive(&service.engine, &letter).await.expect_err("gone");
+    assert!(refused.to_string().contains("was removed or replaced"), "{refused}");
+}

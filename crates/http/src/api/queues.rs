@@ -1,0 +1,80 @@
+//! Queues: what waits and runs in each, and its dead letters.
+
+use super::ApiState;
+use super::auth::Caller;
+use super::dead_letters::{self, DeadLetterFilters};
+use super::extract::{NoParams, PageParams, PagedQuery, StrictJson, StrictQuery};
+use super::problem::Problem;
+use super::redrives::{self, RedriveBody};
+use super::views::{CountView, DeadLetterView, ListView, ProblemView, QueueView, RedriveView};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use filemill_core::rule::QueueName;
+
+/// List queues with what waits and runs in them
+#[utoipa::path(
+    get, path = "/v1/queues", tag = "queues",
+    responses((status = 200, description = "All queues", body = ListView<QueueView>)),
+)]
+pub async fn list_queues(
+    State(state): State<ApiState>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+) -> Result<Json<ListView<QueueView>>, Problem> {
+    let now = state.engine.now();
+    let queues = state.engine.queues().await?;
+    Ok(Json(ListView::whole(queues.into_iter().map(|queue| QueueView::of(queue, now)).collect())))
+}
+
+/// List the dead letters of a queue, newest first
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dead", tag = "queues",
+    params(("queue" = String, Path, description = "The queue's name"), DeadLetterFilters, PageParams),
+    responses(
+        (status = 200, description = "A page of dead letters", body = ListView<DeadLetterView>),
+        (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
+        (status = 404, description = "No such queue", body = ProblemView),
+    ),
+)]
+pub async fn list_dead_letters_of_queue(
+    State(state): State<ApiState>,
+    Path(queue): Path<String>,
+    PagedQuery { filters, page }: PagedQuery<DeadLetterFilters>,
+) -> Result<Json<ListView<DeadLetterView>>, Problem> {
+    let mut filter = filters.filter()?;
+    filter.queue = Some(known_queue(&state, &queue).await?);
+    dead_letters::list(&state, filter, page).await
+}
+
+/// Redrive dead letters of a queue, or count them first
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/redrive", tag = "queues",
+    params(
+        ("queue" = String, Path, description = "The queue's name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
+    ),
+    request_body = RedriveBody,
+    responses(
+        (status = 200, description = "With `dry_run`: how many letters it would find", body = CountView),
+        (status = 202, description = "The order", body = RedriveView),
+        (status = 404, description = "No such queue, or a letter that was named is not in it", body = ProblemView),
+        (status = 422, description = "A field is unknown or wrong", body = ProblemView),
+    ),
+)]
+pub async fn redrive_queue(
+    State(state): State<ApiState>,
+    Caller(actor): Caller,
+    Path(queue): Path<String>,
+    StrictQuery(NoParams {}): StrictQuery<NoParams>,
+    StrictJson(body): StrictJson<RedriveBody>,
+) -> Result<Response, Problem> {
+    let queue = known_queue(&state, &queue).await?;
+    redrives::order(&state, &actor, body, Some(queue)).await
+}
+
+async fn known_queue(state: &ApiState, name: &str) -> Result<QueueName, Problem> {
+    let queues = state.engine.queues().await?;
+    let shown = || name.chars().take(64).collect::<String>();
+    let known = queues.into_iter().map(|queue| queue.name).find(|known| known.as_str() == name);
+    known.ok_or_else(|| Problem::not_found("queue", &shown()))
+}
