@@ -1,6 +1,7 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
 mod archive;
+mod dead;
 mod demo;
 mod files;
 mod findings;
@@ -9,6 +10,8 @@ mod job;
 mod jobs;
 mod ls;
 mod put;
+mod queues;
+mod redrive;
 mod rules;
 mod run;
 mod serve;
@@ -49,6 +52,12 @@ enum Command {
     Archive(archive::Args),
     /// List what processors found in files, such as their sentiment
     Findings(findings::Args),
+    /// List queues with what waits, runs and gave up in each
+    Queues(queues::Args),
+    /// List, group, show or discard dead letters: tasks that gave up
+    Dead(dead::Args),
+    /// Put dead letters back to work
+    Redrive(redrive::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -67,6 +76,9 @@ impl Cli {
             Command::Job(args) => args.run(),
             Command::Archive(args) => args.run(),
             Command::Findings(args) => args.run(),
+            Command::Queues(args) => args.run(),
+            Command::Dead(args) => args.run(),
+            Command::Redrive(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

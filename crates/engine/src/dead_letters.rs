@@ -255,7 +255,7 @@ impl Engine {
     }
 }
 
-fn must_be_dead(letter: &DeadLetter) -> Result<(), CommandError> {
+pub(crate) fn must_be_dead(letter: &DeadLetter) -> Result<(), CommandError> {
     if letter.status == DeadLetterStatus::Dead {
         return Ok(());
     }

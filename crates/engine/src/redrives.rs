@@ -4,7 +4,7 @@
 //! crash in the middle, two engines at once or two orders for the same letters give each letter exactly one new run.
 
 use crate::Engine;
-use crate::dead_letters::{Reopening, SIDE_BY_SIDE};
+use crate::dead_letters::{Reopening, SIDE_BY_SIDE, must_be_dead};
 use crate::error::CommandError;
 use filemill_core::audit::Actor;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
@@ -49,7 +49,8 @@ impl Engine {
             if let Some(letter) = named.iter().find(is_elsewhere) {
                 return Err(CommandError::not_found("dead letter of this queue", &letter.id));
             }
-            return Ok(named.iter().filter(|letter| letter.status == DeadLetterStatus::Dead).count() as u64);
+            named.iter().try_for_each(must_be_dead)?;
+            return Ok(named.len() as u64);
         }
         let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
         self.count_dead_letters(&dead).await

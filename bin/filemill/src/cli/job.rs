@@ -107,6 +107,7 @@ fn print(job: &Job) -> Result<()> {
         ("created", output::time(&job.created_at)),
         ("started", job.started_at.as_deref().map_or_else(none, output::time)),
         ("finished", job.finished_at.as_deref().map_or_else(none, output::time)),
+        ("letter", job.dead_letter.clone().unwrap_or_else(none)),
         ("took", job.duration().map_or_else(none, output::duration)),
     ];
     for (name, value) in rows {

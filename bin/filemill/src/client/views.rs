@@ -26,6 +26,7 @@ pub struct Job {
     #[serde(default)]
     pub attempts: u32,
     pub failure: Option<Failure>,
+    pub dead_letter: Option<String>,
     pub created_at: String,
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
