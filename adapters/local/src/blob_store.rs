@@ -34,6 +34,10 @@ impl BlobStore for LocalStore {
         StoreTraits { min_part_bytes: 0, max_parts: PARTS_MAX }
     }
 
+    fn room(&self) -> Room {
+        self.blobs.room.room()
+    }
+
     async fn create_bucket(&self, bucket: &BucketName) -> Result<(), BlobError> {
         let bucket = bucket.clone();
         self.write(Durability::Synced, move |tx| buckets::create(tx, &bucket)).await
@@ -53,11 +57,11 @@ impl BlobStore for LocalStore {
     }
 
     fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn StageWriter>, BlobError> {
-        self.blobs.check_room()?;
+        self.blobs.health.check()?;
         if let Some(size) = expected_bytes.filter(|size| *size > OBJECT_BYTES_MAX) {
             return Err(BlobError::Invalid(InvalidBlob::TooLarge(size)));
         }
-        Ok(Box::new(LocalStage::new(self.stages.clone(), expected_bytes)))
+        Ok(Box::new(LocalStage::new(self.stages.clone(), expected_bytes)?))
     }
 
     async fn put(&self, put: PutObject, staged: Staged, durability: Durability) -> Result<ObjectInfo, BlobError> {
@@ -220,8 +224,8 @@ impl BlobStore for LocalStore {
         let announcements_waiting = self.bells.announcements_waiting.load(Ordering::Acquire);
         self.read(move |sql| {
             let (objects, bytes) = buckets::totals(sql)?;
-            let free_bytes = blobs.free_bytes().ok();
-            Ok(StoreUsage { objects: from_sql(objects), bytes: from_sql(bytes), announcements_waiting, free_bytes })
+            let room = blobs.room.room();
+            Ok(StoreUsage { objects: from_sql(objects), bytes: from_sql(bytes), announcements_waiting, room })
         })
         .await
     }

@@ -8,12 +8,13 @@
 use crate::durable;
 use crate::failure::{Health, StoreFailure};
 use crate::pins::Pins;
+use crate::room::DiskRoom;
 use filemill_core::limits::IO_BLOCK_BYTES;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -71,20 +72,20 @@ pub(crate) struct BlobFolder {
     staged: Mutex<HashSet<BlobId>>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) health: Arc<Health>,
-    free_bytes_min: u64,
+    pub(crate) room: Arc<DiskRoom>,
 }
 
 impl BlobFolder {
-    pub(crate) fn open(root: PathBuf, pins: Pins, health: Arc<Health>, free_bytes_min: u64) -> io::Result<Self> {
+    pub(crate) fn open(root: PathBuf, pins: Pins, health: Arc<Health>, reserve: Option<u64>) -> io::Result<Self> {
         durable::make_folder(&root)?;
         Ok(BlobFolder {
+            room: DiskRoom::new(root.clone(), reserve),
             root,
             lasting_shards: (0..SHARDS).map(|_| AtomicBool::new(false)).collect(),
             next: AtomicI64::new(1),
             staged: Mutex::default(),
             pins: Arc::new(pins),
             health,
-            free_bytes_min,
         })
     }
 
@@ -152,28 +153,14 @@ impl BlobFolder {
         0..SHARDS
     }
 
-    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
-        free_bytes(&self.root)
-    }
-
     /// Refuses new content where it would endanger the rest.
-    pub(crate) fn check_room(&self) -> Result<(), StoreFailure> {
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<(), StoreFailure> {
         self.health.check()?;
-        let free = self.free_bytes().map_err(StoreFailure::unavailable)?;
-        if free >= self.free_bytes_min {
-            return Ok(());
-        }
-        let needed = self.free_bytes_min;
-        Err(StoreFailure::full(format_args!("the disk is nearly full: {free} bytes free, {needed} are kept")))
+        self.room.need(bytes)
     }
 }
 
 /// The length of the file of a blob with `size` bytes of content.
 pub(crate) fn file_bytes(size: u64) -> u64 {
     size + size.div_ceil(BLOCK_BYTES) * CRC_BYTES
-}
-
-fn free_bytes(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -1,6 +1,5 @@
 //! What the embedded store has to be told.
 
-use filemill_core::limits::MIB;
 use filemill_core::ports::Clock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,9 +15,8 @@ pub struct LocalConfig {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub clock: Arc<dyn Clock>,
-    /// New content is refused while the disk has less room than this. The default keeps enough for the state file to
-    /// go on: deletes, completions and clean-up must work on a full disk.
-    pub free_bytes_min: u64,
+    /// Bytes of the disk that new content must leave free; `None`: 5 % of it, 1 GiB at most.
+    pub reserve: Option<u64>,
 }
 
 impl LocalConfig {
@@ -30,7 +28,7 @@ impl LocalConfig {
             access_key_id: String::new(),
             secret_access_key: String::new(),
             clock,
-            free_bytes_min: 256 * MIB,
+            reserve: None,
         }
     }
 }

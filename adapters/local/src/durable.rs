@@ -86,6 +86,11 @@ pub(crate) fn sync_early(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
+/// The file has at least this many bytes of the disk; its length stays.
+pub(crate) fn set_aside(file: &File, bytes: u64) -> io::Result<()> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes).map_err(io::Error::from)
+}
+
 /// Not synced: a file that comes back after a crash has no row and is removed when the store opens.
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     failpoint!("local.blob.unlink");

@@ -56,6 +56,7 @@ impl From<rusqlite::Error> for StoreFailure {
     fn from(e: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
         match e.sqlite_error_code() {
+            _ if is_full_index(&e) => StoreFailure::full(e),
             Some(DatabaseCorrupt | NotADatabase) => StoreFailure::corrupt(e),
             Some(DiskFull) => StoreFailure::full(e),
             _ => StoreFailure::unavailable(e),
@@ -152,5 +153,16 @@ impl Health {
 }
 
 pub(crate) fn is_io_error(e: &rusqlite::Error) -> bool {
-    e.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure)
+    e.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure) && !is_full_index(e)
+}
+
+/// A write to the log found no room. SQLite writes the frame that ends a transaction last, so the log does not hold it.
+pub(crate) fn is_full_log(e: &rusqlite::Error) -> bool {
+    e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}
+
+/// The log's index, which is no durable data, found no room to grow. The log may hold the transaction, on disk even: until the
+/// next one is written over it, a crash would bring it back.
+fn is_full_index(e: &rusqlite::Error) -> bool {
+    e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }

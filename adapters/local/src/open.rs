@@ -16,6 +16,7 @@ use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::{Readers, keep_plans};
 use crate::recovery::{self, Recovered};
+use crate::set_aside::SetAside;
 use crate::stage::Stages;
 use crate::store::{LocalStore, Threads};
 use crate::tasks;
@@ -67,12 +68,13 @@ impl LocalStore {
         let (chores, list) = chores();
         let pins = Pins::new(chores.clone());
         let folder = config.dir.join("blobs");
-        let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.free_bytes_min)?);
+        let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.reserve)?);
         let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
         blobs.number_from_start(count_start(&mut db, was_closed)?);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
+        let aside = SetAside::open(&path, Arc::clone(&blobs.room))?;
         let log_is_long = Arc::new(AtomicBool::new(false));
         let housekeeper = Housekeeper {
             list,
@@ -89,6 +91,7 @@ impl LocalStore {
             bells: Arc::clone(&bells),
             chores: chores.clone(),
             log_is_long,
+            aside: Arc::clone(&aside),
         };
         let (writer, writer_thread) = writer.start()?;
         let stages = Stages { blobs: Arc::clone(&blobs), chores: chores.clone(), flusher: Flusher::start()? };
@@ -105,6 +108,7 @@ impl LocalStore {
             clock: config.clock,
             recovered,
             threads: Threads { writer: Some(writer_thread), housekeeper: Some(housekeeper) },
+            _aside: aside,
             _lock: lock,
         }))
     }

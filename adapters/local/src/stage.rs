@@ -8,6 +8,7 @@ use crate::durable;
 use crate::failure::StoreFailure;
 use crate::flusher::{FLUSH_BYTES, Flushed, Flusher, Unsynced};
 use crate::housekeeper::Chores;
+use crate::room::{LOOK_EVERY_BYTES, Promise};
 use bytes::Bytes;
 use filemill_core::limits::INLINE_BYTES_MAX;
 use filemill_core::ports::{BlobError, InvalidBlob, StageWriter, Staged, StagedBytes};
@@ -73,7 +74,7 @@ impl Content {
         match staged.bytes {
             StagedBytes::Inline(bytes) if bytes.is_empty() => Ok(Content::Empty),
             StagedBytes::Inline(bytes) => {
-                blobs.check_room()?;
+                blobs.check_room(bytes.len() as u64)?;
                 Ok(Content::Inline { id: blobs.next_id(), crc: crc_of(&bytes), bytes })
             }
             StagedBytes::Held(held) => match held.downcast::<StagedFile>() {
@@ -88,6 +89,7 @@ pub(crate) struct LocalStage {
     stages: Stages,
     small: Vec<u8>,
     file: Option<OpenFile>,
+    promise: Promise,
 }
 
 struct OpenFile {
@@ -96,14 +98,17 @@ struct OpenFile {
     out: BufWriter<Unsynced>,
     flusher: Flusher,
     unflushed: u64,
+    unlooked: u64,
     checksums: BlockChecksums,
     guard: FileGuard,
 }
 
 impl LocalStage {
-    pub(crate) fn new(stages: Stages, expected_bytes: Option<u64>) -> Self {
-        let room = expected_bytes.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX).min(INLINE));
-        LocalStage { stages, small: Vec::with_capacity(room), file: None }
+    pub(crate) fn new(stages: Stages, expected_bytes: Option<u64>) -> Result<Self, StoreFailure> {
+        let expected = expected_bytes.unwrap_or(0);
+        let promise = stages.blobs.room.promise(expected)?;
+        let capacity = usize::try_from(expected).unwrap_or(usize::MAX).min(INLINE);
+        Ok(LocalStage { stages, small: Vec::with_capacity(capacity), file: None, promise })
     }
 
     fn write_to_file(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -125,6 +130,7 @@ impl Write for LocalStage {
             self.small.extend_from_slice(bytes);
         } else {
             self.write_to_file(bytes)?;
+            self.promise.keep(bytes.len() as u64);
         }
         Ok(bytes.len())
     }
@@ -157,10 +163,15 @@ impl OpenFile {
         let guard = FileGuard { id, blobs, chores, armed: true };
         let file = Flushed::new(durable::create_file(&path)?);
         let out = BufWriter::with_capacity(INLINE, Unsynced(Arc::clone(&file)));
-        Ok(OpenFile { path, file, out, flusher, unflushed: 0, checksums: BlockChecksums::new(), guard })
+        Ok(OpenFile { path, file, out, flusher, unflushed: 0, unlooked: 0, checksums: BlockChecksums::new(), guard })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.unlooked += bytes.len() as u64;
+        if self.unlooked >= LOOK_EVERY_BYTES {
+            self.unlooked = 0;
+            self.guard.blobs.room.check_growth()?;
+        }
         self.checksums.update(bytes);
         self.out.write_all(bytes)?;
         self.unflushed += bytes.len() as u64;

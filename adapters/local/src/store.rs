@@ -8,6 +8,7 @@ use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::Readers;
 use crate::recovery::Recovered;
+use crate::set_aside::SetAside;
 use crate::stage::Stages;
 use crate::writer::{Tx, Writer};
 use filemill_core::ports::{Clock, Durability};
@@ -33,6 +34,7 @@ pub struct LocalStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recovered: Recovered,
     pub(crate) threads: Threads,
+    pub(crate) _aside: Arc<SetAside>,
     pub(crate) _lock: File,
 }
 
@@ -87,6 +89,11 @@ impl LocalStore {
     /// Returns when the files that were to be unlinked by now are unlinked (but for those still read).
     pub async fn settled(&self) {
         self.chores.settled().await;
+    }
+
+    /// What new content must leave free from now on; `None`: the default.
+    pub fn set_reserve(&self, bytes: Option<u64>) {
+        self.blobs.room.set_reserve(bytes);
     }
 
     /// The public address of the S3 door, for presigned links: where its port is only known after it listens.

@@ -8,8 +8,9 @@
 use crate::blobs::BlobId;
 use crate::effects::{Bells, Effects};
 use crate::failpoints::failpoint;
-use crate::failure::{Halt, Health, Step, StoreFailure, is_io_error};
+use crate::failure::{Halt, Health, Step, StoreFailure, is_full_log, is_io_error};
 use crate::housekeeper::{Chores, restart_log};
+use crate::set_aside::SetAside;
 use crate::stage::StagedFile;
 use filemill_core::ports::{Clock, Durability};
 use filemill_core::time::Timestamp;
@@ -26,8 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 /// the first of a group waits only milliseconds for the last.
 const GROUP_MAX: usize = 512;
 const QUEUE_MAX: usize = 4 * GROUP_MAX;
-/// Pages in the write-ahead log that start a checkpoint: 32 MiB of 4 KiB pages.
+/// Pages in the write-ahead log that start a checkpoint, and their bytes.
 const CHECKPOINT_PAGES: i32 = 8192;
+pub(crate) const LOG_BYTES: u64 = CHECKPOINT_PAGES as u64 * 4096;
 
 const RESTART_WAIT: Duration = Duration::from_millis(10);
 
@@ -119,6 +121,7 @@ pub(crate) struct WriterThread {
     pub(crate) chores: Chores,
     /// The housekeeper has carried the log's bulk into the database.
     pub(crate) log_is_long: Arc<AtomicBool>,
+    pub(crate) aside: Arc<SetAside>,
 }
 
 impl WriterThread {
@@ -145,7 +148,7 @@ struct Groups {
 
 struct GroupFailure {
     cause: rusqlite::Error,
-    /// The commit was tried, so the disk may hold rows that name these: they must stay.
+    /// The commit was tried, so the disk may hold rows that name these: then they must stay.
     maybe_named: Vec<StagedFile>,
 }
 
@@ -195,6 +198,7 @@ impl Groups {
         if let Err(e) = outcome {
             self.thread.health.failed_checkpoint(&e);
         }
+        self.thread.aside.tend();
     }
 
     fn run_group(&mut self, group: Vec<Pending>, durability: Durability) {
@@ -226,7 +230,9 @@ impl Groups {
             }
         };
         self.roll_back();
-        failure.maybe_named.into_iter().for_each(StagedFile::keep);
+        if !is_full_log(&failure.cause) {
+            failure.maybe_named.into_iter().for_each(StagedFile::keep);
+        }
         if is_io_error(&failure.cause) {
             self.thread.health.fail(failure.cause.to_string());
         }

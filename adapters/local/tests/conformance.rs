@@ -3,28 +3,31 @@
 use async_trait::async_trait;
 use filemill_conformance::{Backend, HandClock, Outside};
 use filemill_core::object::ObjectInfo;
+use filemill_core::ports::BlobStore;
 use filemill_local::{LocalConfig, LocalStore};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 
 struct Hand {
     folder: TempDir,
     clock: Arc<HandClock>,
+    store: Weak<LocalStore>,
 }
 
 async fn fresh() -> Backend {
     let folder = TempDir::new().expect("a temporary folder");
-    opened(Hand { folder, clock: Arc::new(HandClock::new()) })
+    opened(Hand { folder, clock: Arc::new(HandClock::new()), store: Weak::new() })
 }
 
-fn opened(hand: Hand) -> Backend {
+fn opened(mut hand: Hand) -> Backend {
     let mut config = LocalConfig::new(hand.folder.path().join("data"), hand.clock.clone());
     config.access_key_id = "an-id-for-tests".into();
     config.secret_access_key = "a-secret-for-tests".into();
-    config.free_bytes_min = 0;
+    config.reserve = Some(0);
     let store = LocalStore::open(config).expect("open");
+    hand.store = Arc::downgrade(&store);
     Backend { blobs: store.clone(), state: store.clone(), queue: store, outside: Box::new(hand) }
 }
 
@@ -47,6 +50,17 @@ impl Outside for Hand {
             }
         }
         assert_eq!(flipped, 1, "the content lies in one file");
+    }
+
+    /// The disk is as it is: the store is told to keep more of it, or less.
+    async fn leave_room(&self, bytes: Option<u64>) {
+        let store = self.store.upgrade().expect("an open store");
+        store.set_reserve(Some(0));
+        let free = store.room().free_bytes().expect("a disk has an end");
+        store.set_reserve(Some(bytes.map_or(0, |bytes| match bytes {
+            0 => u64::MAX,
+            bytes => free.saturating_sub(bytes),
+        })));
     }
 
     async fn crash(self: Box<Self>) -> Backend {

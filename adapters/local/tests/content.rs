@@ -231,7 +231,7 @@ async fn staged_bytes_that_are_dropped_leave_no_file() {
 async fn content_is_refused_while_the_disk_is_nearly_full() {
     let dir = folder();
     let mut config = config(dir.path());
-    config.free_bytes_min = u64::MAX;
+    config.reserve = Some(u64::MAX);
     let store = filemill_local::LocalStore::open(config).expect("it opens");
     store.create_bucket(&bucket()).await.expect("a bucket needs no room");
     let Err(BlobError::Unavailable(why)) = store.stage(None).map(drop) else { panic!("it must be refused") };

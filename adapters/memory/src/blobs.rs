@@ -13,7 +13,9 @@ use filemill_core::object::{BucketName, ObjectInfo, ObjectKey, Sequencer};
 use filemill_core::ports::*;
 use filemill_core::time::Timestamp;
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
+use std::sync::PoisonError;
 
 impl World {
     pub fn need_bucket(&self, bucket: &BucketName) -> Result<(), BlobError> {
@@ -164,10 +166,24 @@ fn cut_range(range: Option<Range<u64>>, size: u64) -> Result<Range<u64>, BlobErr
     Ok(range.start..range.end.clamp(range.start, size))
 }
 
+impl MemoryStore {
+    fn need_room(&self, bytes: u64) -> Result<(), BlobError> {
+        let takes = self.room().takes(bytes);
+        if takes { Ok(()) } else { Err(BlobError::unavailable(io::Error::from(io::ErrorKind::StorageFull))) }
+    }
+}
+
 #[async_trait]
 impl BlobStore for MemoryStore {
     fn traits(&self) -> StoreTraits {
         StoreTraits { min_part_bytes: self.options.min_part_bytes, max_parts: self.options.max_parts }
+    }
+
+    fn room(&self) -> Room {
+        self.room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(Room::Unlimited, |free| Room::Bytes { free, reserve: 1 })
     }
 
     async fn create_bucket(&self, bucket: &BucketName) -> Result<(), BlobError> {
@@ -187,6 +203,7 @@ impl BlobStore for MemoryStore {
     }
 
     fn stage(&self, expected_bytes: Option<u64>) -> Result<Box<dyn StageWriter>, BlobError> {
+        self.need_room(expected_bytes.unwrap_or(0))?;
         let world = &mut *self.world();
         let breaks = world.dice.roll(world.plan.broken_write);
         let breaks_after = breaks.then(|| world.dice.below(expected_bytes.unwrap_or(64) + 1));
@@ -194,6 +211,7 @@ impl BlobStore for MemoryStore {
     }
 
     async fn put(&self, put: PutObject, staged: Staged, durability: Durability) -> Result<ObjectInfo, BlobError> {
+        self.need_room(staged.size)?;
         let (content, own_etag) = unstage(staged)?;
         let info = self.write("put", durability, |w, now| w.put(put, content, own_etag, now)).await;
         self.announced.notify_waiters();
@@ -272,6 +290,7 @@ impl BlobStore for MemoryStore {
         if !(1..=self.options.max_parts).contains(&number) {
             return Err(BlobError::Invalid(InvalidBlob::Part(number)));
         }
+        self.need_room(staged.size)?;
         let (content, own_etag) = unstage(staged)?;
         let etag = etag.unwrap_or(own_etag);
         let put = |w: &mut World, now| w.put_part(upload, number, content, etag, checksums, now);
@@ -358,7 +377,7 @@ impl BlobStore for MemoryStore {
                 objects: w.tables.objects.len() as u64,
                 bytes: w.tables.objects.values().map(|o| o.info.size).sum(),
                 announcements_waiting: w.tables.announcements.len() as u64,
-                free_bytes: None,
+                room: self.room(),
             })
         })
         .await

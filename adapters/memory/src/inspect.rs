@@ -16,6 +16,7 @@ use filemill_core::ports::{Announcement, BlobError, MultipartInfo, PartInfo};
 use filemill_core::record::Record;
 use filemill_core::task::{ChunkRecord, Task};
 use filemill_core::upload::Upload;
+use std::sync::PoisonError;
 
 /// All tables at one instant, each in its order.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +83,11 @@ impl MemoryStore {
         let lost = world.crash();
         world.trace.note(now, format_args!("crash: {lost} calls lost"));
         lost
+    }
+
+    /// So many bytes are left from now on; `None`: no limit (B10).
+    pub fn set_room(&self, bytes: Option<u64>) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// Damages the object's bytes where they lie (B4).

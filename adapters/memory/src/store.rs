@@ -46,6 +46,8 @@ pub struct MemoryStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: MemoryOptions,
     pub(crate) staged: StageCount,
+    /// Bytes that are left, where a test says so.
+    pub(crate) room: Mutex<Option<u64>>,
     /// Rings when an announcement was written.
     pub(crate) announced: Notify,
     /// Rings when a task may be ready.
@@ -59,6 +61,7 @@ impl MemoryStore {
             clock,
             options,
             staged: StageCount::default(),
+            room: Mutex::new(None),
             announced: Notify::new(),
             ready: Notify::new(),
         }

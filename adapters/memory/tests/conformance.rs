@@ -33,6 +33,10 @@ impl Outside for Hand {
         self.store.flip_bit(&object.bucket, &object.key);
     }
 
+    async fn leave_room(&self, bytes: Option<u64>) {
+        self.store.set_room(bytes);
+    }
+
     async fn crash(self: Box<Self>) -> Backend {
         self.store.crash();
         backend(self.store, self.clock)

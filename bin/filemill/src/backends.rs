@@ -1,6 +1,7 @@
 //! The only place that names adapters: the `data` setting's scheme chooses the stores that the engine stands on.
 
 use crate::clock::SystemClock;
+use crate::config::file::Storage;
 use crate::credentials::Credentials;
 use crate::exit::Ending;
 use anyhow::{Context, Result};
@@ -41,13 +42,20 @@ pub fn prepare_scratch(scratch: &Path) -> std::io::Result<()> {
 }
 
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
-pub fn open(data: &Path, credentials: &Credentials, endpoint: &str, processors: Registry) -> Result<Ports> {
+pub fn open(
+    data: &Path,
+    storage: &Storage,
+    credentials: &Credentials,
+    endpoint: &str,
+    processors: Registry,
+) -> Result<Ports> {
     check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
         endpoint: endpoint.to_owned(),
         access_key_id: credentials.s3_access_key_id.clone(),
         secret_access_key: credentials.s3_secret_access_key.clone(),
+        reserve: storage.reserve.map(|size| size.0),
         ..LocalConfig::new(data, clock.clone())
     };
     let store = LocalStore::open(config).with_context(|| format!("cannot open the data folder {}", data.display()))?;

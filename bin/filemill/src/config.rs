@@ -42,6 +42,7 @@ pub struct Config {
     /// The file's name, for people.
     pub name: String,
     pub server: ServerSettings,
+    pub storage: file::Storage,
     pub rules: RuleSet,
     /// The built-in ones and those that the file defines.
     pub processors: Registry,
@@ -195,6 +196,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
     let config = Config {
         name: String::new(),
         server: server_settings(folder, &file.server, overrides)?,
+        storage: file.storage,
         rules: RuleSet::new(file.rules)?,
         processors,
         defined: file.processors,

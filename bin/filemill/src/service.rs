@@ -33,7 +33,8 @@ impl Service {
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
         let scratch = settings.data.join("scratch");
         let processors = config.processors_in(&scratch)?;
-        let ports = backends::open(&settings.data, &credentials, &public_s3_url(settings, s3), processors)?;
+        let endpoint = public_s3_url(settings, s3);
+        let ports = backends::open(&settings.data, &config.storage, &credentials, &endpoint, processors)?;
         credentials::keep(&settings.data, &credentials)?;
         if config.defines_processors() {
             backends::prepare_scratch(&scratch).context("cannot make the folder for commands")?;

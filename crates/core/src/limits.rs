@@ -129,6 +129,9 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 pub const WORKER_POLL: Duration = Duration::from_secs(1);
 /// A store that did not answer is asked again after this, whatever bell rings: an outage is no reason to spin.
 pub const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// A lease that cannot be given back for want of room is tried again this often, [`OUTAGE_PAUSE`] apart: about as long as it
+/// lasts.
+pub const RELEASES_MAX: u32 = 30;
 /// How often the sweeper looks, and how much it takes at a time.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub const SWEEP_BATCH: u32 = 100;
@@ -159,6 +162,10 @@ pub const ATTEMPT_TEXT_CHARS_MAX: usize = 500;
 /// Objects up to this size live in the state file (one sync for object, announcement and row); measured on SQLite,
 /// larger values cost more there than a file.
 pub const INLINE_BYTES_MAX: u64 = 64 * KIB;
+/// New content leaves this much of the disk free, or this share of it if that is less: the state file goes on, so that
+/// deletes work, and somebody can log in and make room.
+pub const DISK_RESERVE_BYTES_MAX: u64 = GIB;
+pub const DISK_RESERVE_PERCENT: u64 = 5;
 /// Bytes read, transformed and written at a time: fits a core's L2 cache together with its output.
 pub const IO_BLOCK_BYTES: usize = 256 * 1024;
 /// What a survey notes for all chunks of a job, as JSON: it is read with each of them.

@@ -19,6 +19,7 @@ use filemill_core::rule::RuleId;
 use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
 use serde_json::{Map, Value, json};
+use std::io;
 
 /// A wish to upload, parsed at the door.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +114,18 @@ impl Engine {
             let message = format!("more than {} bytes of JSON", limits::JOB_OPTIONS_BYTES_MAX);
             return Err(CommandError::invalid("options", message));
         }
-        self.check_upload_rule(new)
+        self.check_upload_rule(new)?;
+        self.check_room(new.size.unwrap_or(0))
+    }
+
+    /// Nobody is promised a place for bytes that would be refused.
+    fn check_room(&self, bytes: u64) -> Result<(), CommandError> {
+        let room = self.inner.ports.blobs.room();
+        if room.takes(bytes) {
+            return Ok(());
+        }
+        let why = format!("no room for {bytes} bytes: {room:?}");
+        Err(CommandError::Full(io::Error::new(io::ErrorKind::StorageFull, why).into()))
     }
 
     fn check_upload_rule(&self, new: &NewUpload) -> Result<(), CommandError> {

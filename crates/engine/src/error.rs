@@ -1,6 +1,6 @@
 //! What a command or query can answer besides success, by what the caller can do about it.
 
-use filemill_core::ports::{BlobConflict, BlobError, BoxError, InvalidBlob, StateError};
+use filemill_core::ports::{BlobConflict, BlobError, BoxError, InvalidBlob, StateError, is_full};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -16,6 +16,9 @@ pub enum CommandError {
     /// Try again later.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// There is no room for it. Try again when somebody has made some.
+    #[error("the storage is full")]
+    Full(#[source] BoxError),
     /// A bug of ours or damage below us.
     #[error("internal error")]
     Internal(#[source] BoxError),
@@ -31,6 +34,10 @@ impl CommandError {
         CommandError::Invalid { field, message: message.into() }
     }
 
+    fn unavailable(source: BoxError) -> Self {
+        if is_full(&*source) { CommandError::Full(source) } else { CommandError::Unavailable(source) }
+    }
+
     pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Self {
         CommandError::NotFound { what, id: id.to_string() }
     }
@@ -40,7 +47,7 @@ impl From<StateError> for CommandError {
     fn from(e: StateError) -> Self {
         match e {
             StateError::Conflict(message) => CommandError::Conflict { code: "conflict", message },
-            StateError::Unavailable(source) => CommandError::Unavailable(source),
+            StateError::Unavailable(source) => CommandError::unavailable(source),
             e @ (StateError::Invalid(_) | StateError::Corrupt(_)) => CommandError::Internal(Box::new(e)),
         }
     }
@@ -53,7 +60,7 @@ impl From<BlobError> for CommandError {
             BlobError::Conflict(c) => CommandError::Conflict { code: "conflict", message: c.to_string() },
             BlobError::Invalid(InvalidBlob::Name(e)) => CommandError::invalid("key", e.to_string()),
             BlobError::Invalid(e) => CommandError::invalid("request", e.to_string()),
-            BlobError::Unavailable(source) => CommandError::Unavailable(source),
+            BlobError::Unavailable(source) => CommandError::unavailable(source),
             e @ BlobError::Corrupt(_) => CommandError::Internal(Box::new(e)),
         }
     }

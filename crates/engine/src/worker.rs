@@ -4,17 +4,19 @@
 //! leasing, then the running tasks finish or are given back.
 
 mod keep_alive;
+mod pause;
 mod settle;
 mod source;
 
 use crate::Engine;
-use crate::steps::{Done, Step, Watch};
+use crate::steps::{Done, Step, Stopped, Watch};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::Happening;
 use filemill_core::limits;
 use filemill_core::ports::{Lease, LeaseRequest, StateError};
 use filemill_core::task::TaskKind;
 use keep_alive::{Ended, keep_alive};
+use pause::Pause;
 use settle::{drop_task, release, settle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +29,13 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let chunks_running = Arc::new(AtomicU32::new(0));
     let give_back = CancellationToken::new();
     let mut running = JoinSet::new();
+    let mut pause = Pause::default();
     while !stop.is_cancelled() {
         while running.try_join_next().is_some() {}
+        if pause.is_due(ports.blobs.room()) {
+            engine.pause_for_outage(&stop).await;
+            continue;
+        }
         let room = engine.inner.config.tasks_max.saturating_sub(u32::try_from(running.len()).unwrap_or(u32::MAX));
         let leases = match lease(engine, room, chunks_running.load(Ordering::Acquire)).await {
             Ok(leases) => leases,
@@ -113,7 +120,10 @@ async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
     let done = tokio::select! {
         biased;
         () = give_back.cancelled() => None,
-        done = run_step(engine, &job, &lease, watch.clone()) => Some(done),
+        done = run_step(engine, &job, &lease, watch.clone()) => match done {
+            Ok(done) => Some(done),
+            Err(NoRoom) => return give_back_until_room(engine, lease, &give_back).await,
+        },
         ended = keep_alive(engine, &job, &lease, &watch) => {
             watch.stop();
             match ended {
@@ -132,14 +142,24 @@ async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
     }
 }
 
+/// The store took nothing new while a step ran.
+struct NoRoom;
+
+/// The claim does not count (Q5). Where the store seems to have room and yet refuses, the pause keeps this from spinning.
+async fn give_back_until_room(engine: &Engine, lease: Lease, give_back: &CancellationToken) {
+    tracing::debug!(task = %lease.task.id, "no room for what this task makes; it waits");
+    release(engine, &lease).await;
+    engine.pause_for_outage(give_back).await;
+}
+
 /// The step's outcome as a happening; tasks that nobody wants, and those that were claimed too often, run nothing.
-async fn run_step(engine: &Engine, job: &Job, lease: &Lease, watch: Arc<Watch>) -> Done {
+async fn run_step(engine: &Engine, job: &Job, lease: &Lease, watch: Arc<Watch>) -> Result<Done, NoRoom> {
     let unwanted = job.status.is_terminal() || job.run != lease.task.id.run;
     if unwanted {
-        return Done { happening: Happening::TaskUnwanted, publications: Vec::new() };
+        return Ok(Done { happening: Happening::TaskUnwanted, publications: Vec::new() });
     }
     if lease.task.attempts > job.retry.attempts {
-        return Done { happening: Happening::Exhausted, publications: Vec::new() };
+        return Ok(Done { happening: Happening::Exhausted, publications: Vec::new() });
     }
     let config = &engine.inner.config;
     let step = Step {
@@ -151,5 +171,9 @@ async fn run_step(engine: &Engine, job: &Job, lease: &Lease, watch: Arc<Watch>) 
         default_bucket: &config.default_bucket,
         link_ttl: config.download_link_ttl,
     };
-    step.run().await.unwrap_or_else(|e| Done { happening: Happening::TaskFailed(e), publications: Vec::new() })
+    match step.run().await {
+        Ok(done) => Ok(done),
+        Err(Stopped::Failed(e)) => Ok(Done { happening: Happening::TaskFailed(e), publications: Vec::new() }),
+        Err(Stopped::NoRoom) => Err(NoRoom),
+    }
 }

@@ -37,7 +37,8 @@ fn describe() {
     describe_gauge!("filemill_store_up", "1 if both stores answered");
     describe_gauge!("filemill_store_objects", "objects stored");
     describe_gauge!("filemill_store_bytes", "bytes stored");
-    describe_gauge!("filemill_store_free_bytes", "room left, where the store knows");
+    describe_gauge!("filemill_disk_free_bytes", "room left on the store's disk, where it has one");
+    describe_gauge!("filemill_disk_low", "1 while uploads are refused and work waits for want of room");
     describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
     describe_gauge!("filemill_build_info", "1; the version is a label");
     describe_gauge!("filemill_uptime_seconds", "since the process started");
@@ -58,8 +59,9 @@ pub(crate) fn record_health(health: Option<Health>, now: Timestamp) {
     gauge!("filemill_store_objects").set(store.objects as f64);
     gauge!("filemill_store_bytes").set(store.bytes as f64);
     gauge!("filemill_announcements_waiting").set(store.announcements_waiting as f64);
-    if let Some(free) = store.free_bytes {
-        gauge!("filemill_store_free_bytes").set(free as f64);
+    gauge!("filemill_disk_low").set(if store.room.is_low() { 1.0 } else { 0.0 });
+    if let Some(free) = store.room.free_bytes() {
+        gauge!("filemill_disk_free_bytes").set(free as f64);
     }
 }
 

@@ -22,6 +22,10 @@ pub trait Outside: Send + Sync {
     /// Flips a bit of the object's stored bytes; `content` is what they are. Objects given here are 1 MiB or larger.
     async fn flip_bit(&self, object: &ObjectInfo, content: &[u8]);
 
+    /// So many bytes fit into the store from now on, more or less; `None`: as many as at first. Nothing for stores without a
+    /// limit.
+    async fn leave_room(&self, bytes: Option<u64>);
+
     /// The store goes down without a farewell and comes back. The other handles are dropped before.
     async fn crash(self: Box<Self>) -> Backend;
 }

@@ -1,4 +1,4 @@
-//! A file system whose power can be cut: an ext4 image on a loop device, shut down without writing anything back.
+//! A file system of our own, whose power can be cut: an ext4 image on a loop device, shut down without writing anything back.
 //!
 //! Needs root and a loop device. Cutting is ext4's own "going down" request with "no log flush": what was not synced is
 //! gone, as after a power loss.
@@ -29,15 +29,20 @@ pub struct Switch(Child);
 impl Disk {
     /// A fresh disk, mounted; `None`, with a loud word, where that cannot be.
     pub fn new() -> Option<Disk> {
+        Disk::of(IMAGE_BYTES)
+    }
+
+    /// Of this size: small ones are soon full.
+    pub fn of(bytes: u64) -> Option<Disk> {
         let (python, _) = (tool("python3")?, tool("mkfs.ext4")?);
         if !rustix::process::geteuid().is_root() {
-            skip("cutting the power of a loop-mounted disk needs root");
+            skip("mounting a disk of our own needs root");
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut disk = Disk { folder, python, mounted: false };
         let image = std::fs::File::create(disk.image()).expect("an image");
-        image.set_len(IMAGE_BYTES).expect("a sparse image");
+        image.set_len(bytes).expect("a sparse image");
         std::fs::create_dir(disk.place()).expect("a mount point");
         succeed(command("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), &disk.image()]));
         match disk.try_mount() {

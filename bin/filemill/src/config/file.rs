@@ -28,6 +28,8 @@ pub struct ConfigFile {
     #[serde(default)]
     pub server: Server,
     #[serde(default)]
+    pub storage: Storage,
+    #[serde(default)]
     pub worker: Worker,
     #[serde(default, rename = "notify", deserialize_with = "notifications_come_later")]
     _notify: (),
@@ -64,6 +66,14 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
+}
+
+/// How the embedded store looks after what it keeps.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// New content leaves this much of the disk free.
+    pub reserve: Option<ByteSize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]

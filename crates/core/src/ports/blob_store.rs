@@ -11,8 +11,11 @@
 //! * B8 each visible change of an object is announced at least once, with a sequencer that rises per key, until
 //!   acknowledged.
 //! * B9 staged bytes that are dropped leave nothing behind.
+//! * B10 a store with a limit keeps a reserve. New content that would not leave it is `Unavailable` because of
+//!   [want of room](super::is_full), before its first byte where its length is known; all else goes on, and takes new content again
+//!   as soon as there is room.
 
-use super::{BoxError, Durability};
+use super::{BoxError, Durability, Room};
 use crate::checksum::Checksums;
 use crate::etag::Etag;
 use crate::object::{Attributes, BucketName, NameError, ObjectInfo, ObjectKey, Origin, Sequencer};
@@ -29,6 +32,8 @@ use std::time::Duration;
 #[async_trait]
 pub trait BlobStore: Send + Sync {
     fn traits(&self) -> StoreTraits;
+    /// How much new content it takes now (B10). Quick: asked with each upload.
+    fn room(&self) -> Room;
 
     async fn create_bucket(&self, bucket: &BucketName) -> Result<(), BlobError>;
     async fn bucket(&self, bucket: &BucketName) -> Result<Option<BucketInfo>, BlobError>;
@@ -384,7 +389,7 @@ pub struct StoreUsage {
     pub objects: u64,
     pub bytes: u64,
     pub announcements_waiting: u64,
-    pub free_bytes: Option<u64>,
+    pub room: Room,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,14 @@
 mod blob_store;
 mod clock;
 mod processor;
+mod room;
 mod state_store;
 mod task_queue;
 
 pub use blob_store::*;
 pub use clock::*;
 pub use processor::*;
+pub use room::*;
 pub use state_store::*;
 pub use task_queue::*;
 

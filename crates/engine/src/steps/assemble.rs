@@ -1,7 +1,7 @@
 //! Puts the parts together, by name: no byte is copied where the store allows it.
 
 use super::chunk::unwanted;
-use super::failure::{task_error_of_blob, task_error_of_state};
+use super::failure::{Stopped, stopped_by_blobs, stopped_by_state};
 use super::{Done, Made, Step};
 use bytes::Bytes;
 use filemill_core::etag::Etag;
@@ -9,9 +9,9 @@ use filemill_core::ports::{ChunkReport, MultipartRef, PartRef, PublicationSource
 use filemill_core::task::{ChunkRecord, TaskError};
 
 impl Step<'_> {
-    pub(super) async fn assemble(&self) -> Result<Done, TaskError> {
+    pub(super) async fn assemble(&self) -> Result<Done, Stopped> {
         let Some((plan, upload)) = self.gathering() else { return Ok(unwanted()) };
-        let mut records = self.ports.state.chunks(&self.job.id, self.job.run).await.map_err(task_error_of_state)?;
+        let mut records = self.ports.state.chunks(&self.job.id, self.job.run).await.map_err(stopped_by_state)?;
         check_complete(&records, plan.count)?;
         let mut report = ChunkReport::default();
         records.iter_mut().for_each(|r| report.add(std::mem::take(&mut r.report)));
@@ -26,7 +26,7 @@ impl Step<'_> {
         };
         let content_type = match self.ports.blobs.multipart(&upload).await {
             Ok(begun) => begun.attributes.content_type,
-            Err(e) if self.ports.state.publishes() => return Err(task_error_of_blob(e)),
+            Err(e) if self.ports.state.publishes() => return Err(stopped_by_blobs(e)),
             Err(_) => None,
         };
         let size = records.iter().map(|r| r.bytes_out).sum();

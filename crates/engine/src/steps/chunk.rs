@@ -1,6 +1,6 @@
 //! One chunk: its range of the input becomes one part of the result, and its rejects one part of the reject file.
 
-use super::failure::{task_error_of_blob, task_error_of_state};
+use super::failure::{Stopped, stopped_by_blobs, stopped_by_state};
 use super::transform::{Place, Transformed};
 use super::{Done, Step};
 use filemill_core::checksum::Checksums;
@@ -10,11 +10,11 @@ use filemill_core::ports::{MultipartRef, PartRef, Staged};
 use filemill_core::task::{ChunkRecord, TaskError};
 
 impl Step<'_> {
-    pub(super) async fn chunk(&self) -> Result<Done, TaskError> {
+    pub(super) async fn chunk(&self) -> Result<Done, Stopped> {
         let Some((plan, upload)) = self.gathering() else { return Ok(unwanted()) };
         let index = self.task.id.index;
         let known = self.ports.state.chunk(&self.job.id, self.job.run, index).await;
-        if known.map_err(task_error_of_state)?.is_some() {
+        if known.map_err(stopped_by_state)?.is_some() {
             return Ok(unwanted());
         }
         let survey = if plan.surveyed { Some(self.stored_survey().await?) } else { None };
@@ -29,7 +29,7 @@ impl Step<'_> {
             (Some(bytes), Some(upload)) => Some(self.put_part(&upload, index + 1, bytes).await?),
             (Some(_), None) => {
                 let message = "the processor set records aside although it said that it would not; this is a bug in it";
-                return Err(TaskError::permanent("rejects_unannounced", message));
+                return Err(TaskError::permanent("rejects_unannounced", message).into());
             }
         };
         let (job, run) = (self.job.id.clone(), self.job.run);
@@ -38,14 +38,15 @@ impl Step<'_> {
         Ok(Done { happening: Happening::ChunkDone(record), publications: Vec::new() })
     }
 
-    async fn stored_survey(&self) -> Result<Survey, TaskError> {
-        let survey = self.ports.state.survey(&self.job.id, self.job.run).await.map_err(task_error_of_state)?;
-        survey.ok_or_else(|| TaskError::transient("state_unavailable", "the job's survey cannot be read"))
+    async fn stored_survey(&self) -> Result<Survey, Stopped> {
+        let survey = self.ports.state.survey(&self.job.id, self.job.run).await.map_err(stopped_by_state)?;
+        let unreadable = || TaskError::transient("state_unavailable", "the job's survey cannot be read");
+        Ok(survey.ok_or_else(unreadable)?)
     }
 
-    async fn put_part(&self, upload: &MultipartRef, number: u32, staged: Staged) -> Result<PartRef, TaskError> {
+    async fn put_part(&self, upload: &MultipartRef, number: u32, staged: Staged) -> Result<PartRef, Stopped> {
         let put = self.ports.blobs.put_part(upload, number, staged, None, Checksums::default()).await;
-        let part = put.map_err(task_error_of_blob)?;
+        let part = put.map_err(stopped_by_blobs)?;
         // by its tag, not by the store's own handle: a worker that lost its lease may still put the same bytes again
         Ok(PartRef { number, handle: None, etag: Some(part.etag) })
     }

@@ -1,9 +1,38 @@
-//! Port errors as reasons that an uploader understands, and whether trying again can help.
+//! Port errors as reasons that an uploader understands, and whether trying again can help. Want of room is nobody's
+//! failure: the step stops, and its task waits.
 
-use filemill_core::ports::{BlobConflict, BlobError, Missing, ProcessError, StateError};
+use filemill_core::ports::{BlobConflict, BlobError, Missing, ProcessError, StateError, is_full};
 use filemill_core::task::TaskError;
 use std::error::Error;
 use std::io;
+
+/// Why a step made nothing of its task.
+pub(crate) enum Stopped {
+    Failed(TaskError),
+    /// The store takes nothing new. The task is given back, and its claim does not count.
+    NoRoom,
+}
+
+impl From<TaskError> for Stopped {
+    fn from(e: TaskError) -> Self {
+        Stopped::Failed(e)
+    }
+}
+
+pub(super) fn stopped_by_blobs(e: BlobError) -> Stopped {
+    if is_full(&e) { Stopped::NoRoom } else { task_error_of_blob(e).into() }
+}
+
+pub(super) fn stopped_by_state(e: StateError) -> Stopped {
+    if is_full(&e) { Stopped::NoRoom } else { task_error_of_state(e).into() }
+}
+
+pub(super) fn stopped_in_processor(e: ProcessError) -> Stopped {
+    match e {
+        ProcessError::Io(e) if is_full(&e) => Stopped::NoRoom,
+        e => task_error_of_process(e).into(),
+    }
+}
 
 /// The input or the result's place, as the store answered.
 pub(crate) fn task_error_of_blob(e: BlobError) -> TaskError {
@@ -27,11 +56,11 @@ pub(crate) fn task_error_of_blob(e: BlobError) -> TaskError {
     }
 }
 
-pub(super) fn task_error_of_state(e: StateError) -> TaskError {
+fn task_error_of_state(e: StateError) -> TaskError {
     TaskError::transient("state_unavailable", "the state store did not answer").with_detail(chain(&e))
 }
 
-pub(super) fn task_error_of_process(e: ProcessError) -> TaskError {
+fn task_error_of_process(e: ProcessError) -> TaskError {
     match e {
         ProcessError::Failed(e) => e,
         ProcessError::Io(e) if e.kind() == io::ErrorKind::InvalidData => corrupt(e.to_string()),

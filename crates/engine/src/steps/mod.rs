@@ -9,7 +9,7 @@ mod sources;
 mod transform;
 mod watch;
 
-pub(crate) use failure::task_error_of_blob;
+pub(crate) use failure::{Stopped, task_error_of_blob};
 pub(crate) use watch::{Watch, Watched};
 
 use crate::Ports;
@@ -19,7 +19,7 @@ use filemill_core::job::{Failure, Job};
 use filemill_core::lifecycle::{Finished, Happening};
 use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
 use filemill_core::ports::{ChunkReport, Publication, PublicationSource};
-use filemill_core::task::{Task, TaskError, TaskKind};
+use filemill_core::task::{Task, TaskKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    pub async fn run(&self) -> Result<Done, TaskError> {
+    pub async fn run(&self) -> Result<Done, Stopped> {
         match self.task.id.kind {
             TaskKind::Plan => self.plan().await,
             TaskKind::Chunk => self.chunk().await,

@@ -1,7 +1,7 @@
 //! Cuts the input: from its size alone, or after a survey where records do not show their borders. A small file is done
 //! right here, in the same lease.
 
-use super::failure::task_error_of_blob;
+use super::failure::{Stopped, stopped_by_blobs};
 use super::transform::{Place, Transformed};
 use super::{Done, Made, Step};
 use filemill_core::chunks::{ChunkLimits, ChunkPlan, Cut, Survey};
@@ -13,7 +13,7 @@ use filemill_core::task::TaskError;
 use std::sync::Arc;
 
 impl Step<'_> {
-    pub(super) async fn plan(&self) -> Result<Done, TaskError> {
+    pub(super) async fn plan(&self) -> Result<Done, Stopped> {
         let transform = self.prepare()?;
         let size = self.job.input.size;
         let chunks_max = self.ports.blobs.traits().max_parts.min(self.chunk_limits.chunks_max);
@@ -38,7 +38,7 @@ impl Step<'_> {
         transform: Arc<dyn Transform>,
         plan: ChunkPlan,
         survey: Option<Survey>,
-    ) -> Result<Done, TaskError> {
+    ) -> Result<Done, Stopped> {
         let made = self.transform(transform.clone(), Place::of(plan, survey, 0)).await?;
         let Transformed { output, rejects, reject_count, report, content_type } = made;
         let content_type = transform.content_type(self.facts(content_type.as_deref()));
@@ -57,11 +57,11 @@ impl Step<'_> {
         transform: Arc<dyn Transform>,
         plan: ChunkPlan,
         survey: Option<Survey>,
-    ) -> Result<Done, TaskError> {
+    ) -> Result<Done, Stopped> {
         let input = &self.job.input;
-        let info = self.ports.blobs.head(&input.bucket, &input.key).await.map_err(task_error_of_blob)?;
+        let info = self.ports.blobs.head(&input.bucket, &input.key).await.map_err(stopped_by_blobs)?;
         if info.etag != input.etag {
-            return Err(TaskError::permanent("input_changed", "the file was replaced before it was processed"));
+            return Err(TaskError::permanent("input_changed", "the file was replaced before it was processed").into());
         }
         let content_type = transform.content_type(self.facts(info.attributes.content_type.as_deref()));
         let multipart = self.begin_multipart(self.job.target.key.clone(), content_type).await?;
@@ -73,9 +73,9 @@ impl Step<'_> {
         Ok(Done { happening: Happening::Planned(planned), publications: Vec::new() })
     }
 
-    async fn begin_multipart(&self, key: ObjectKey, content_type: Option<String>) -> Result<String, TaskError> {
+    async fn begin_multipart(&self, key: ObjectKey, content_type: Option<String>) -> Result<String, Stopped> {
         let (bucket, attributes) = (self.job.target.bucket.clone(), self.result_attributes(content_type));
         let begin = BeginMultipart { bucket, key, attributes };
-        self.ports.blobs.begin_multipart(begin).await.map_err(task_error_of_blob)
+        self.ports.blobs.begin_multipart(begin).await.map_err(stopped_by_blobs)
     }
 }

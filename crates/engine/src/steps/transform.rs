@@ -1,6 +1,6 @@
 //! One range of the input through the transform into staged bytes, on a thread of its own.
 
-use super::failure::{task_error_of_blob, task_error_of_process};
+use super::failure::{Stopped, stopped_by_blobs, stopped_in_processor};
 use super::rejects::StagedRejects;
 use super::sources::JobSources;
 use super::watch::Beating;
@@ -66,7 +66,7 @@ impl Step<'_> {
     }
 
     /// Reads the whole input for its borders and its note.
-    pub(super) async fn survey(&self, transform: Arc<dyn Transform>, plan: ChunkPlan) -> Result<Survey, TaskError> {
+    pub(super) async fn survey(&self, transform: Arc<dyn Transform>, plan: ChunkPlan) -> Result<Survey, Stopped> {
         let open = self.open(0..self.job.input.size).await?;
         let mut reader = Watched { reader: open.body.into_reader(), watch: self.watch.clone() };
         let survey = self.compute(move || Ok(transform.survey(&plan, &mut reader)?)).await?;
@@ -74,11 +74,7 @@ impl Step<'_> {
         Ok(survey)
     }
 
-    pub(super) async fn transform(
-        &self,
-        transform: Arc<dyn Transform>,
-        place: Place,
-    ) -> Result<Transformed, TaskError> {
+    pub(super) async fn transform(&self, transform: Arc<dyn Transform>, place: Place) -> Result<Transformed, Stopped> {
         let reach = transform.reach(&place.range, self.facts(None));
         let open = self.open(reach).await?;
         let content_type = open.info.attributes.content_type.clone();
@@ -108,25 +104,25 @@ impl Step<'_> {
     }
 
     /// The version that the job is about.
-    async fn open(&self, range: Range<u64>) -> Result<OpenObject, TaskError> {
+    async fn open(&self, range: Range<u64>) -> Result<OpenObject, Stopped> {
         let input = &self.job.input;
         let range = range.start.min(input.size)..range.end.min(input.size);
         let open = self.ports.blobs.open(&input.bucket, &input.key, Some(&input.etag), Some(range)).await;
-        open.map_err(task_error_of_blob)
+        open.map_err(stopped_by_blobs)
     }
 
-    async fn compute<T, F>(&self, work: F) -> Result<T, TaskError>
+    async fn compute<T, F>(&self, work: F) -> Result<T, Stopped>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, WorkError> + Send + 'static,
     {
         match self.ports.compute.run(work).await {
             Ok(Ok(made)) => Ok(made),
-            Ok(Err(WorkError::Blob(e))) => Err(task_error_of_blob(e)),
-            Ok(Err(WorkError::Process(e))) => Err(task_error_of_process(e)),
+            Ok(Err(WorkError::Blob(e))) => Err(stopped_by_blobs(e)),
+            Ok(Err(WorkError::Process(e))) => Err(stopped_in_processor(e)),
             Err(panicked) => {
                 let message = "the processor stopped on this file; this is a bug in the processor";
-                Err(TaskError::transient("processor_panicked", message).with_detail(panicked))
+                Err(TaskError::transient("processor_panicked", message).with_detail(panicked).into())
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::steps::{Done, task_error_of_blob};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
-use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError};
+use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError, is_full};
 use filemill_core::task::TaskError;
 
 /// Decides and commits; whoever lost a race loads again and decides again.
@@ -92,6 +92,7 @@ async fn commit(
         Ok(_) => Ok(()),
         Err(CommitError::State(StateError::Conflict(_))) => Err(Setback::Conflict),
         Err(CommitError::State(e)) => Err(Setback::Unavailable(e)),
+        Err(CommitError::Blob(e)) if is_full(&e) => Err(Setback::Unavailable(StateError::Unavailable(Box::new(e)))),
         Err(CommitError::Blob(e)) => Err(Setback::Result(task_error_of_blob(e))),
     }
 }
@@ -161,7 +162,14 @@ pub(super) async fn drop_task(engine: &Engine, lease: &Lease) {
 }
 
 pub(super) async fn release(engine: &Engine, lease: &Lease) {
-    if let Err(e) = engine.inner.ports.queue.release(lease).await {
-        tracing::debug!(task = %lease.task.id, error = %e, "a lease runs out by itself");
+    for _ in 0..limits::RELEASES_MAX {
+        match engine.inner.ports.queue.release(lease).await {
+            Err(e) if is_full(&e) => {
+                tracing::debug!(task = %lease.task.id, error = %e, "a lease cannot be given back yet");
+                engine.inner.ports.clock.sleep(limits::OUTAGE_PAUSE).await;
+            }
+            Err(e) => return tracing::debug!(task = %lease.task.id, error = %e, "a lease runs out by itself"),
+            Ok(()) => return,
+        }
     }
 }

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use filemill_core::ports::Room;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,23 +23,24 @@ const PROBE_KEPT: Duration = Duration::from_secs(1);
 
 /// The last look at the stores. The lock is held while looking, so that only one look runs at a time.
 #[derive(Default)]
-pub struct Readiness(tokio::sync::Mutex<Option<(Instant, bool)>>);
+pub struct Readiness(tokio::sync::Mutex<Option<(Instant, Option<Room>)>>);
 
 impl Readiness {
-    async fn of(&self, engine: &filemill_engine::Engine) -> bool {
+    /// The store's room, if the stores answer.
+    async fn of(&self, engine: &filemill_engine::Engine) -> Option<Room> {
         let mut seen = self.0.lock().await;
         if let Some((_, ready)) = seen.filter(|(at, _)| at.elapsed() < PROBE_KEPT) {
             return ready;
         }
         let ready = match tokio::time::timeout(PROBE_TIMEOUT, engine.health()).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(health)) => Some(health.store.room),
             Ok(Err(e)) => {
                 tracing::warn!(error = %e, "not ready");
-                false
+                None
             }
             Err(_) => {
                 tracing::warn!("not ready: the stores do not answer in time");
-                false
+                None
             }
         };
         *seen = Some((Instant::now(), ready));
@@ -51,6 +53,24 @@ impl Readiness {
 pub struct HealthView {
     #[schema(example = "ok")]
     status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
+pub struct ReadinessView {
+    #[schema(example = "ready")]
+    status: &'static str,
+    storage: StorageView,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = StorageState)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageView {
+    /// Takes new content.
+    Ok,
+    /// Nearly full: uploads are refused and work waits; reading and deleting work.
+    Full,
 }
 
 /// Is the process alive?
@@ -66,18 +86,18 @@ pub async fn healthz() -> Json<HealthView> {
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses(
-        (status = 200, description = "They do", body = HealthView),
+        (status = 200, description = "They do; `storage` says whether there is room for uploads", body = ReadinessView),
         (status = 503, description = "They do not, or the service is stopping", body = ProblemView),
     ),
 )]
-pub async fn readyz(State(state): State<ApiState>) -> Result<Json<HealthView>, Problem> {
+pub async fn readyz(State(state): State<ApiState>) -> Result<Json<ReadinessView>, Problem> {
     if state.closing.is_cancelled() {
         return Err(Problem::unavailable("stopping", "the service is stopping"));
     }
-    if !state.readiness.of(&state.engine).await {
-        return Err(Problem::unavailable("not_ready", "a store of this service does not answer"));
-    }
-    Ok(Json(HealthView { status: "ready" }))
+    let not_ready = || Problem::unavailable("not_ready", "a store of this service does not answer");
+    let room = state.readiness.of(&state.engine).await.ok_or_else(not_ready)?;
+    let storage = if room.is_low() { StorageView::Full } else { StorageView::Ok };
+    Ok(Json(ReadinessView { status: "ready", storage }))
 }
 
 /// Metrics for Prometheus

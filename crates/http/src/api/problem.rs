@@ -15,6 +15,9 @@ pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/prob
 /// What a client that met an outage should wait, in seconds.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("2");
 
+/// Room is made by people, or by jobs that end.
+const FULL_RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("30");
+
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -103,6 +106,12 @@ impl From<CommandError> for Problem {
             CommandError::Unavailable(source) => {
                 tracing::warn!(cause = chain(&*source), "a store is unavailable");
                 Problem::unavailable("unavailable", "a store of this service does not answer; try again")
+            }
+            CommandError::Full(source) => {
+                tracing::warn!(cause = chain(&*source), "refused for want of room");
+                let detail = "the storage is full: reading and deleting work; try again when there is room";
+                Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
+                    .with_header(header::RETRY_AFTER, FULL_RETRY_AFTER_SECS)
             }
             CommandError::Internal(source) => {
                 tracing::error!(cause = chain(&*source), "internal error");

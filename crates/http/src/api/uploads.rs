@@ -83,6 +83,7 @@ impl From<NewUploadBody> for NewUpload {
         (status = 413, description = "The body is too large", body = ProblemView),
         (status = 415, description = "The body is not JSON", body = ProblemView),
         (status = 422, description = "A field is wrong, or the Idempotency-Key was used with another request", body = ProblemView),
+        (status = 507, description = "There is no room for it now; see Retry-After", body = ProblemView),
     ),
 )]
 pub async fn create_upload(

@@ -41,6 +41,8 @@ pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Resu
     if info.size > door.object_bytes_max(&bucket) {
         return Err(errors::entity_too_large(door.object_bytes_max(&bucket)));
     }
+    // the bytes may be shared, but who copies means to write
+    errors::check_room(door.store.room(), 0)?;
     let wanted = input.checksum_algorithm.as_ref().map(|name| algorithm_named(name.as_str())).transpose()?;
     let checksums = checksums_of_copy(door, &source, &info, wanted).await?;
     let attributes = attributes_of_copy(input, &info, replaces)?;
@@ -180,6 +182,7 @@ pub async fn part(door: &Arc<Door>, req: S3Request<UploadPartCopyInput>) -> S3Re
             limits::SINGLE_PUT_BYTES_MAX
         ));
     }
+    errors::check_room(door.store.room(), length)?;
     let open = door.store.open(&source.0, &source.1, Some(&info.etag), range).await.map_err(errors::of_store)?;
     let computed = begun.attributes.checksum_choice.map(|choice| choice.algorithm);
     let (staged, verified) = restage(door, open, length, computed).await?;

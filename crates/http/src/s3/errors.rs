@@ -5,9 +5,9 @@
 
 use super::incoming::BodyError;
 use filemill_core::object::NameError;
-use filemill_core::ports::{BlobConflict, BlobError, InvalidBlob, Missing};
+use filemill_core::ports::{BlobConflict, BlobError, InvalidBlob, Missing, Room, is_full};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use s3s::{S3Error, S3ErrorCode, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use std::io;
 
 /// An S3 error and what its XML says besides code and message.
@@ -88,12 +88,25 @@ pub fn of_body(e: &BodyError) -> S3Error {
 
 /// SDKs back off on 503 and try again by themselves, so a full disk is told in the message, not by another status.
 fn unavailable(source: &filemill_core::ports::BoxError) -> S3Error {
+    if is_full(source.as_ref()) {
+        tracing::warn!(error = %source, "an upload found no room");
+        return storage_full();
+    }
     tracing::error!(error = %source, cause = source.source().map(tracing::field::display), "object store is unavailable");
-    come_again(if is_storage_full(source.as_ref()) {
-        s3_error!(SlowDown, "The storage is full; nothing was stored. Try again later.")
-    } else {
-        s3_error!(ServiceUnavailable, "The object store is unavailable. Try again later.")
-    })
+    come_again(s3_error!(ServiceUnavailable, "The object store is unavailable. Try again later."))
+}
+
+fn storage_full() -> S3Error {
+    come_again(s3_error!(SlowDown, "The storage is full; nothing was stored. Try again later."))
+}
+
+/// Before the first byte of new content is asked for.
+pub fn check_room(room: Room, bytes: u64) -> S3Result<()> {
+    if room.takes(bytes) {
+        return Ok(());
+    }
+    tracing::debug!(?room, bytes, "an upload was refused for want of room");
+    Err(storage_full())
 }
 
 /// Every place for such a request is taken.
@@ -108,20 +121,6 @@ fn come_again(mut error: S3Error) -> S3Error {
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     error.set_headers(headers);
     error
-}
-
-fn is_storage_full(e: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
-    while let Some(e) = cause {
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            let full = matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-            if full {
-                return true;
-            }
-        }
-        cause = e.source();
-    }
-    false
 }
 
 /// An error of staging: the disk, not the client.

@@ -34,13 +34,14 @@ pub struct Taken {
     pub checksums: Checksums,
 }
 
-/// Refuses a length that the bucket does not take before the client is asked for its first byte.
+/// Refuses a length that the bucket does not take, or the store has no room for, before the client is asked for its first byte.
 pub async fn take(door: &Arc<Door>, bucket: &BucketName, upload: Upload) -> S3Result<Taken> {
     let Upload { body, framing, length, expectations } = upload;
     let max = door.object_bytes_max(bucket).min(limits::SINGLE_PUT_BYTES_MAX);
     if length > max {
         return Err(errors::entity_too_large(max));
     }
+    errors::check_room(door.store.room(), length)?;
     let (unchunker, chain) = match framing {
         Framing::Plain => (None, None),
         Framing::UnsignedChunks => (Some(Unchunker::new(false)), None),

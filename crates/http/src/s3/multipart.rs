@@ -43,6 +43,7 @@ pub async fn create(
     }
     .into_attributes()?;
     attributes.checksum_choice = choice;
+    errors::check_room(door.store.room(), 0)?;
     let id = door.store.begin_multipart(BeginMultipart { bucket, key, attributes }).await.map_err(errors::of_store)?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),

@@ -58,6 +58,8 @@ pub async fn post_object(door: &Arc<Door>, head: &Parts, body: IncomingBody) -> 
         return Err(s3_error!(AccessDenied, "The form's bucket is not that of the URL.").into());
     }
     let size_max = policy.size_max().unwrap_or(u64::MAX).min(door.object_bytes_max(&bucket));
+    // the form without its fields is no longer than the declared length
+    errors::check_room(door.store.room(), declared.unwrap_or(0).saturating_sub(content_start as u64))?;
     let place = door.forms.enter()?;
     let content = place.read(form.read_file(&boundary, content_start, size_max)).await?;
     policy.check(&fields, content.len() as u64)?;

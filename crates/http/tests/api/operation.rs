@@ -27,7 +27,21 @@ async fn health_asks_for_no_token_and_tells_nothing_more() {
     let service = service().await;
     let ask = |path: &'static str| service.send(without_token(request(Method::GET, path, Body::empty())));
     assert_eq!(ask("/healthz").await.ok(), json!({"status": "ok"}));
-    assert_eq!(ask("/readyz").await.ok(), json!({"status": "ready"}));
+    assert_eq!(ask("/readyz").await.ok(), json!({"status": "ready", "storage": "ok"}));
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_uploads_with_507_and_stays_ready() {
+    let service = service().await;
+    service.store.set_room(Some(0));
+    let refused = service.post("/v1/uploads", json!({"filename": "a.log"})).await;
+    assert_eq!(refused.header("retry-after"), "30");
+    refused.is_problem(507, "storage_full");
+    let ready = service.send(without_token(request(Method::GET, "/readyz", Body::empty()))).await;
+    assert_eq!(ready.ok(), json!({"status": "ready", "storage": "full"}));
+    service.store.set_room(Some(1 << 20));
+    service.post("/v1/uploads", json!({"filename": "a.log", "size": 2 << 20})).await.is_problem(507, "storage_full");
+    assert_eq!(service.post("/v1/uploads", json!({"filename": "a.log", "size": 1000})).await.status, 201);
 }
 
 #[tokio::test]

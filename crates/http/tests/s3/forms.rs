@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use filemill_core::object::BucketName;
 use filemill_core::ports::Clock as _;
 use filemill_core::time::Timestamp;
+use filemill_memory::{MemoryOptions, MemoryStore};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -229,6 +231,19 @@ async fn a_buckets_limit_holds_for_forms() {
     let form = |size| Form::good("k", r#", ["eq", "$key", "k"]"#).content(&content(size));
     form(1001).send(&door).await.expect_error(400, "EntityTooLarge");
     form(1000).send(&door).await.expect_status(204);
+}
+
+#[tokio::test]
+async fn a_form_is_refused_while_the_store_has_no_room() {
+    let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
+    let door = TestDoor::over(store.clone(), |_| {}).await;
+    store.set_room(Some(0));
+    let form = Form::good("k", r#", ["eq", "$key", "k"]"#).content(&content(100_000));
+    // half of its file is not sent yet
+    let (mut stream, _rest) = form.begin(&door).await;
+    read_response(&mut stream).await.expect_error(503, "SlowDown");
+    store.set_room(None);
+    form.send(&door).await.expect_status(204);
 }
 
 #[tokio::test]

@@ -230,6 +230,10 @@ macro_rules! blob_store {
         impl BlobStore for $name {
             $($own)*
 
+            fn room(&self) -> Room {
+                self.inner.room()
+            }
+
             fn traits(&self) -> StoreTraits {
                 BlobStore::traits(&*self.inner)
             }

@@ -4,8 +4,10 @@ use super::support::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use filemill_core::object::BucketName;
+use filemill_memory::{MemoryOptions, MemoryStore};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Below and above what fits in memory.
@@ -186,6 +188,35 @@ async fn a_buckets_limit_holds_however_its_name_is_spelt() {
         link.send(&content(1001)).await.expect_error(400, "EntityTooLarge");
         link.send(&content(1000)).await.expect_status(200);
     }
+}
+
+#[tokio::test]
+async fn a_store_without_room_refuses_new_bytes_before_they_are_sent() {
+    let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
+    let door = TestDoor::over(store.clone(), |_| {}).await;
+    door.put("there", b"kept").await;
+    let begin = || async { door.request("POST", "parts").query(&[("uploads", "")]).send().await };
+    let upload = begin().await.expect_status(200).element("UploadId").expect("an id");
+    store.set_room(Some(100_000));
+    for (length, status) in [(50_000, 100), (200_000, 503)] {
+        let mut stream = door.request("PUT", "k").header("expect", "100-continue").send_head(Some(length)).await;
+        assert_eq!(read_response(&mut stream).await.status, status, "{length}");
+    }
+    store.set_room(Some(0));
+    let part = door.request("PUT", "parts").query(&[("partNumber", "1"), ("uploadId", &upload)]);
+    for refused in [door.request("PUT", "k"), part] {
+        let mut stream = refused.header("expect", "100-continue").send_head(Some(3)).await;
+        let response = read_response(&mut stream).await.expect_error(503, "SlowDown");
+        assert_eq!(response.header("retry-after"), Some("2"));
+    }
+    let copy = door.request("PUT", "copy").header("x-amz-copy-source", &format!("/{BUCKET}/there")).send().await;
+    copy.expect_error(503, "SlowDown");
+    begin().await.expect_error(503, "SlowDown");
+    assert_eq!(door.get("there").await, "kept");
+    door.request("DELETE", "parts").query(&[("uploadId", &upload)]).send().await.expect_status(204);
+    door.request("DELETE", "there").send().await.expect_status(204);
+    store.set_room(None);
+    door.put("there", b"again").await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod multipart;
 mod objects;
 mod parts;
 mod reading;
+mod room;
 mod staging;
 
 pub use announcements::*;
@@ -22,4 +23,5 @@ pub use multipart::*;
 pub use objects::*;
 pub use parts::*;
 pub use reading::*;
+pub use room::*;
 pub use staging::*;

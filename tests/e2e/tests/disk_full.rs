@@ -1,0 +1,148 @@
+//! The disk fills under load, stays full for a while, and has room again: uploads are refused, work waits, reads and deletes
+//! go on, and everything resumes by itself. No object is corrupt, no row contradicts another, no attempt is counted.
+
+use filemill_e2e::aftermath::expect_consistent;
+use filemill_e2e::inputs::text;
+use filemill_e2e::power::Disk;
+use filemill_e2e::s3::S3;
+use filemill_e2e::stage::MANY_CHUNKS;
+use filemill_e2e::{Launch, Service, http};
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1 << 20;
+const DISK_BYTES: u64 = 256 << 20;
+const HOLD: Duration = Duration::from_secs(4);
+/// Longer than a lease lasts: the claim of a lease that ended would count.
+const LONG_HOLD: Duration = Duration::from_secs(40);
+const RESUMES_WITHIN: Duration = Duration::from_secs(10);
+
+/// `FILEMILL_TEST_LONG=1` holds longer.
+fn hold() -> Duration {
+    if std::env::var_os("FILEMILL_TEST_LONG").is_some() { LONG_HOLD } else { HOLD }
+}
+
+/// Every last block, those that are root's too.
+fn fill(path: &Path) {
+    let mut filler = File::create(path).expect("a filler");
+    let block = vec![b'f'; MIB];
+    for size in [MIB, 4096, 512, 1] {
+        loop {
+            match filler.write_all(&block[..size]) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::StorageFull => break,
+                Err(e) => panic!("filling the disk: {e}"),
+            }
+        }
+    }
+    let _no_room_left = filler.sync_all();
+}
+
+/// Uploads one after the other until told to stop; answers those that were acknowledged.
+fn upload_all_the_time(bucket: S3, stop: Arc<AtomicBool>) -> JoinHandle<Vec<(String, Vec<u8>)>> {
+    thread::spawn(move || {
+        let mut stored = Vec::new();
+        for number in 0.. {
+            if stop.load(Ordering::Acquire) {
+                break;
+            }
+            // both kinds of content: rows of the state file, and files
+            let content = vec![number as u8; if number % 2 == 0 { 20_000 } else { 200_000 }];
+            let key = format!("all-the-time/{number:05}");
+            match bucket.try_put(&key, &content) {
+                Ok(()) => stored.push((key, content)),
+                Err(refused) => {
+                    assert!(refused.0.contains("SlowDown"), "{}", refused.0);
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+        stored
+    })
+}
+
+#[track_caller]
+fn wait(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain for {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    began.elapsed()
+}
+
+fn storage(service: &Service) -> String {
+    service.get("/readyz").expect(200).json()["storage"].as_str().expect("it says how storage is").to_owned()
+}
+
+fn chunks_done(service: &Service, key: &str) -> u64 {
+    service.jobs_of("uploads", key).first().map_or(0, |job| job.0["chunks"]["done"].as_u64().unwrap_or(0))
+}
+
+#[test]
+fn a_full_disk_holds_everything_up_and_breaks_nothing() {
+    let Some(disk) = Disk::of(DISK_BYTES) else { return };
+    let data = disk.place().join("data");
+    let config = disk.place().with_file_name("filemill.toml");
+    fs::write(&config, format!("{MANY_CHUNKS}\n[buckets.others]\n")).expect("a config");
+    let service = Launch::on(&data).arg("--config").arg(&config).start();
+    let (uploads, others) = (service.bucket("uploads"), service.bucket("others"));
+    let input = text(7, 24 * MIB);
+    others.put("kept", &input[..MIB]);
+    others.put("to delete/large", &input[..MIB]);
+    others.put("to delete/small", b"small");
+    uploads.put("long.log", &input);
+    service.feed.wait("a few chunks", RESUMES_WITHIN * 3, || (chunks_done(&service, "long.log") > 5).then_some(()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let uploader = upload_all_the_time(others.clone(), stop.clone());
+
+    let filler = disk.place().join("filler");
+    fill(&filler);
+    wait("the service to notice", RESUMES_WITHIN, || storage(&service) == "full");
+    assert!(
+        chunks_done(&service, "long.log") < input.len() as u64 / 65536,
+        "the disk must fill before the job is done"
+    );
+
+    let refused = http::send("PUT", &uploads.put_url("new"), &[], &input[..MIB]).expect(503);
+    assert!(refused.text().contains("<Code>SlowDown</Code>") && !refused.header("retry-after").is_empty());
+    let refused = service.post("/v1/uploads", &json!({ "filename": "new.log" }));
+    assert!(!refused.header("retry-after").is_empty());
+    refused.expect_problem(507, "storage_full");
+    assert_eq!(others.get("kept").expect(200).body, &input[..MIB]);
+    others.delete("to delete/large");
+    others.delete("to delete/small");
+    assert!(service.get("/metrics").expect(200).text().contains("filemill_disk_low 1"));
+    // what the deletes freed somebody else takes
+    thread::sleep(hold());
+    let _all_of_it = File::options().append(true).open(&filler).map(|mut f| f.write_all(&vec![b'f'; 8 * MIB]));
+    assert_eq!(storage(&service), "full");
+    let job = service.jobs_of("uploads", "long.log").remove(0);
+    assert_eq!(job.status(), "running", "{}", job.0);
+    let paused_at = chunks_done(&service, "long.log");
+
+    fs::remove_file(&filler).expect("room again");
+    let resumed = wait("uploads and work", RESUMES_WITHIN, || {
+        uploads.try_put("after", b"a line\n").is_ok() && chunks_done(&service, "long.log") > paused_at
+    });
+    // or the uploads themselves fill the disk
+    stop.store(true, Ordering::Release);
+    println!("resumed {resumed:?} after the disk had room, {paused_at} chunks done when it had none");
+    let job = service.expect_exact("uploads", "long.log", &input);
+    let tasks = job.chunks() + 2;
+    assert_eq!(job.0["attempts"], tasks, "an attempt was counted for the full disk: {}", job.0);
+    service.expect_exact("uploads", "after", b"a line\n");
+    let stored = uploader.join().expect("the uploader only sees refusals");
+    assert!(stored.len() > 10);
+    for (key, content) in &stored {
+        assert_eq!(&others.get(key).expect(200).body, content, "{key}");
+    }
+    service.stop();
+    expect_consistent(&data);
+}
