@@ -381,3 +381,24 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
         assert!(error.to_string().contains(says), "{error}");
     }
 }
+
+/// The store has room for a claim and none for what the step makes: given back as often as it takes, and never counted.
+#[tokio::test(start_paused = true)]
+async fn work_without_room_waits_and_no_attempt_is_counted() {
+    for (publishes, room) in [(true, 5), (false, 5), (true, 0)] {
+        let service = started(vec![hello()], publishes).await;
+        let content: Bytes = "a line\n".repeat(300_000).into();
+        service.put("large", content.clone()).await;
+        service.put("small", "a line\n".into()).await;
+        service.store.set_room(Some(room));
+        let calls = service.store.calls();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(service.store.calls() - calls < 3000, "it spins");
+        service.store.set_room(None);
+        for (name, tasks) in [("large", 3 + 2), ("small", 1)] {
+            let job = service.ended(name).await.remove(0);
+            assert_eq!((job.status, job.attempts), (JobStatus::Completed, tasks), "{name}: {:?}", job.failure);
+        }
+        assert!(service.result("large") == sed(&content));
+    }
+}
