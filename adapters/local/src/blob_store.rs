@@ -11,6 +11,7 @@ use crate::multipart::{self, NewPart, PartContent};
 use crate::objects::{self, Stored};
 use crate::reading::{Piece, PiecesReader};
 use crate::rows::{crc_from_sql, from_sql};
+use crate::scrub;
 use crate::stage::{Content, LocalStage, spill};
 use crate::store::LocalStore;
 use crate::sweep;
@@ -217,6 +218,19 @@ impl BlobStore for LocalStore {
         sweep::sweep(self).await
     }
 
+    async fn scrub(&self, bytes: u64) -> Result<Scrubbed, BlobError> {
+        scrub::scrub(self, bytes).await
+    }
+
+    async fn scrub_round(&self) -> Result<Option<ScrubRound>, BlobError> {
+        scrub::round(self).await
+    }
+
+    async fn damage(&self, after: Option<&str>, limit: u32) -> Result<Vec<Damage>, BlobError> {
+        let after = after.map(str::to_owned);
+        self.read(move |sql| scrub::damage(sql, after.as_deref(), limit)).await
+    }
+
     /// Refused after the store has failed, though it could be counted: who asks wants to know whether to send work here.
     async fn usage(&self) -> Result<StoreUsage, BlobError> {
         self.blobs.health.check()?;
@@ -225,7 +239,8 @@ impl BlobStore for LocalStore {
         self.read(move |sql| {
             let (objects, bytes) = buckets::totals(sql)?;
             let room = blobs.room.room();
-            Ok(StoreUsage { objects: from_sql(objects), bytes: from_sql(bytes), announcements_waiting, room })
+            let damaged = scrub::damaged_count(sql)?;
+            Ok(StoreUsage { objects: from_sql(objects), bytes: from_sql(bytes), announcements_waiting, room, damaged })
         })
         .await
     }

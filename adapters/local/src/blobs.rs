@@ -45,7 +45,7 @@ impl BlobId {
         u32::try_from((start + group).rem_euclid(i64::from(SHARDS))).unwrap_or(0)
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let number = i64::from_str_radix(name, 16).ok().filter(|n| *n >= 0)?;
         (BlobId(number).to_string() == name).then_some(BlobId(number))
     }

@@ -37,6 +37,7 @@ mod records;
 mod recovery;
 mod room;
 mod rows;
+mod scrub;
 mod set_aside;
 mod signal;
 mod sigv4;

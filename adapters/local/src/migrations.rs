@@ -12,6 +12,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0002_surveys_and_findings.sql"),
     include_str!("schema/0003_records.sql"),
     include_str!("schema/0004_attempts.sql"),
+    include_str!("schema/0005_scrubbing.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

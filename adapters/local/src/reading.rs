@@ -61,6 +61,14 @@ impl Read for PiecesReader {
     }
 }
 
+/// The system drops what it holds of the file, as far as it is on disk: a later read asks the disk. Best effort.
+pub(crate) fn forget_cached(blobs: &BlobFolder, piece: &Piece) {
+    if let Ok(file) = File::open(blobs.path(piece.blob)) {
+        let length = std::num::NonZeroU64::new(piece.range.end - piece.range.start);
+        let _advice = rustix::fs::fadvise(&file, piece.range.start, length, rustix::fs::Advice::DontNeed);
+    }
+}
+
 struct FileReader {
     file: File,
     piece: Piece,

@@ -371,6 +371,23 @@ impl BlobStore for MemoryStore {
         self.read("sweep", |_, _| Ok(0)).await
     }
 
+    /// All of it at once: nothing here is slow.
+    async fn scrub(&self, _bytes: u64) -> Result<Scrubbed, BlobError> {
+        self.read("scrub", |w, now| Ok(self.scrub_all(w, now))).await
+    }
+
+    async fn scrub_round(&self) -> Result<Option<ScrubRound>, BlobError> {
+        self.read("scrub_round", |_, _| Ok(self.scrub.lock().unwrap_or_else(PoisonError::into_inner).round)).await
+    }
+
+    async fn damage(&self, after: Option<&str>, limit: u32) -> Result<Vec<Damage>, BlobError> {
+        self.read("damage", |w, _| {
+            let all = self.damage_now(w).into_iter().filter(|damage| Some(damage.blob.as_str()) > after);
+            Ok(all.take(limit as usize).collect())
+        })
+        .await
+    }
+
     async fn usage(&self) -> Result<StoreUsage, BlobError> {
         self.read("usage", |w, _| {
             Ok(StoreUsage {
@@ -378,6 +395,7 @@ impl BlobStore for MemoryStore {
                 bytes: w.tables.objects.values().map(|o| o.info.size).sum(),
                 announcements_waiting: w.tables.announcements.len() as u64,
                 room: self.room(),
+                damaged: self.damage_now(w).len() as u64,
             })
         })
         .await

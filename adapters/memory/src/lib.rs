@@ -14,6 +14,7 @@ mod inspect;
 mod listing;
 mod multipart;
 mod queue;
+mod scrub;
 mod state;
 mod store;
 mod trace;

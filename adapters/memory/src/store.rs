@@ -5,6 +5,7 @@
 
 use crate::content::StageCount;
 use crate::faults::FaultPlan;
+use crate::scrub::ScrubMemory;
 use crate::world::World;
 use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, StateError};
 use filemill_core::time::Timestamp;
@@ -46,6 +47,7 @@ pub struct MemoryStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: MemoryOptions,
     pub(crate) staged: StageCount,
+    pub(crate) scrub: Mutex<ScrubMemory>,
     /// Bytes that are left, where a test says so.
     pub(crate) room: Mutex<Option<u64>>,
     /// Rings when an announcement was written.
@@ -61,6 +63,7 @@ impl MemoryStore {
             clock,
             options,
             staged: StageCount::default(),
+            scrub: Mutex::default(),
             room: Mutex::new(None),
             announced: Notify::new(),
             ready: Notify::new(),

@@ -34,6 +34,8 @@ const CONFIG_BYTES_MAX: u64 = limits::MIB;
 const LEASE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 const TASKS_RANGE: RangeInclusive<u32> = 1..=1024;
 const CHUNKS_RANGE: RangeInclusive<u32> = 1..=256;
+const SCRUB_RATE_RANGE: RangeInclusive<u64> = 0..=limits::GIB;
+const SCRUB_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
 /// Small chunks cost more than they bring; they are allowed because they make tests quick.
 const CHUNK_SIZE_RANGE: RangeInclusive<u64> = 64 * limits::KIB..=limits::SINGLE_PUT_BYTES_MAX;
 
@@ -123,6 +125,8 @@ impl Config {
         engine.queues = self.queues.clone();
         engine.tasks_max = self.worker.tasks.unwrap_or(engine.tasks_max);
         engine.chunks_max = self.worker.chunks.unwrap_or(engine.chunks_max);
+        engine.scrub_bytes_per_sec = self.storage.scrub_rate.map_or(engine.scrub_bytes_per_sec, |rate| rate.0);
+        engine.scrub_every = self.storage.scrub_every.unwrap_or(engine.scrub_every);
         if let Some(size) = self.worker.chunk_size {
             engine.chunk_limits.chunk_bytes = size.0;
         }
@@ -222,6 +226,12 @@ fn check_limits(file: &ConfigFile) -> Result<(), String> {
     within("worker.chunks", file.worker.chunks, &CHUNKS_RANGE)?;
     if file.worker.chunk_size.is_some_and(|s| !CHUNK_SIZE_RANGE.contains(&s.0)) {
         return Err("worker.chunk_size: use \"64KiB\" to \"5GiB\" (\"8MiB\" or more is quickest)".into());
+    }
+    if file.storage.scrub_rate.is_some_and(|rate| !SCRUB_RATE_RANGE.contains(&rate.0)) {
+        return Err("storage.scrub_rate: use up to \"1GiB\" (a second), or 0 for never".into());
+    }
+    if file.storage.scrub_every.is_some_and(|every| !SCRUB_EVERY_RANGE.contains(&every)) {
+        return Err("storage.scrub_every: use \"1s\" to \"366d\"".into());
     }
     Ok(())
 }

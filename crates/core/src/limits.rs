@@ -129,6 +129,12 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 pub const WORKER_POLL: Duration = Duration::from_secs(1);
 /// A store that did not answer is asked again after this, whatever bell rings: an outage is no reason to spin.
 pub const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// Stored bytes are read again this fast: a disk does not feel it, and 20 TB are read in 30 days.
+pub const SCRUB_BYTES_PER_SEC: u64 = 8 * MIB;
+/// A round through all stored bytes begins this long after the one before began.
+pub const SCRUB_EVERY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Objects and parts that are told of one damaged blob; copies share their bytes.
+pub const DAMAGE_HOLDERS_MAX: u32 = 100;
 /// A lease that cannot be given back for want of room is tried again this often, [`OUTAGE_PAUSE`] apart: about as long as it
 /// lasts.
 pub const RELEASES_MAX: u32 = 30;

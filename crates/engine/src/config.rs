@@ -29,6 +29,10 @@ pub struct EngineConfig {
     pub no_progress_timeout: Duration,
     pub task_timeout: Duration,
     pub sweep_interval: Duration,
+    /// Stored bytes read again; 0: never.
+    pub scrub_bytes_per_sec: u64,
+    /// From the beginning of a round to that of the next.
+    pub scrub_every: Duration,
     pub upload_link_ttl: Duration,
     pub download_link_ttl: Duration,
 }
@@ -63,6 +67,8 @@ impl EngineConfig {
             no_progress_timeout: limits::NO_PROGRESS_TIMEOUT,
             task_timeout: limits::TASK_TIMEOUT,
             sweep_interval: limits::SWEEP_INTERVAL,
+            scrub_bytes_per_sec: limits::SCRUB_BYTES_PER_SEC,
+            scrub_every: limits::SCRUB_EVERY,
             upload_link_ttl: limits::UPLOAD_LINK_TTL,
             download_link_ttl: limits::DOWNLOAD_LINK_TTL,
         }

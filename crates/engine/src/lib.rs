@@ -21,6 +21,7 @@ mod queries;
 mod queues;
 mod redrives;
 mod registry;
+mod scrubber;
 mod steps;
 mod sweeper;
 mod worker;
@@ -95,7 +96,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ingests, works and sweeps until `stop` is cancelled, then drains: running tasks get
+    /// Ingests, works, sweeps and scrubs until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
@@ -104,6 +105,7 @@ impl Engine {
             worker::run(self, stop.clone()),
             sweeper::run(self, stop.clone()),
             redrives::run(self, stop.clone()),
+            scrubber::run(self, stop.clone()),
             feed::run(self, told, stop),
         );
     }

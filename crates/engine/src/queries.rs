@@ -10,8 +10,8 @@ use filemill_core::key_template::KeyParts;
 use filemill_core::matching::Subject;
 use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
 use filemill_core::ports::{
-    BlobError, FileQuery, FindingQuery, FindingSummary, JobQuery, Page, PresignAction, PresignRequest, ProcessorSpec,
-    StateCounts, StoreUsage,
+    BlobError, Damage, FileQuery, FindingQuery, FindingSummary, JobQuery, Page, PresignAction, PresignRequest,
+    ProcessorSpec, StateCounts, StoreUsage,
 };
 use filemill_core::rule::{Rule, RuleSet};
 use filemill_core::time::Timestamp;
@@ -160,6 +160,14 @@ impl Engine {
         };
         let signed = self.inner.ports.blobs.presign(&request, self.now())?;
         Ok(Link { url: signed.url, expires_at: signed.expires_at })
+    }
+
+    /// What scrubbing found damaged, behind the blob that `after` names.
+    pub async fn damage(&self, after: Option<&str>, limit: u32) -> Result<Page<Damage>, CommandError> {
+        let mut items = self.inner.ports.blobs.damage(after, limit + 1).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        Ok(Page { items, more })
     }
 
     pub async fn health(&self) -> Result<Health, CommandError> {

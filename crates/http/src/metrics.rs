@@ -39,6 +39,10 @@ fn describe() {
     describe_gauge!("filemill_store_bytes", "bytes stored");
     describe_gauge!("filemill_disk_free_bytes", "room left on the store's disk, where it has one");
     describe_gauge!("filemill_disk_low", "1 while uploads are refused and work waits for want of room");
+    describe_gauge!("filemill_damaged_blobs", "stored bytes that scrubbing found damaged and that are still there");
+    describe_counter!("filemill_scrub_bytes_total", "stored bytes read again");
+    describe_counter!("filemill_scrub_damage_total", "blobs that were found damaged");
+    describe_counter!("filemill_scrub_rounds_total", "rounds through all stored bytes that ended");
     describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
     describe_gauge!("filemill_build_info", "1; the version is a label");
     describe_gauge!("filemill_uptime_seconds", "since the process started");
@@ -58,6 +62,7 @@ pub(crate) fn record_health(health: Option<Health>, now: Timestamp) {
     gauge!("filemill_oldest_ready_task_age_seconds").set(oldest);
     gauge!("filemill_store_objects").set(store.objects as f64);
     gauge!("filemill_store_bytes").set(store.bytes as f64);
+    gauge!("filemill_damaged_blobs").set(store.damaged as f64);
     gauge!("filemill_announcements_waiting").set(store.announcements_waiting as f64);
     gauge!("filemill_disk_low").set(if store.room.is_low() { 1.0 } else { 0.0 });
     if let Some(free) = store.room.free_bytes() {

@@ -68,6 +68,8 @@ macro_rules! blob_store_suite {
             a_full_store_refuses_new_content_and_takes_it_again_when_there_is_room,
             a_full_store_does_everything_else,
             a_length_that_does_not_fit_is_refused_before_its_first_byte,
+            a_round_finds_the_flipped_bit_and_whose_it_is,
+            a_round_reads_all_that_was_stored_when_it_began,
             staged_bytes_that_are_dropped_leave_nothing,
             an_unfinished_stage_leaves_nothing,
             a_refused_put_leaves_nothing,

@@ -74,6 +74,10 @@ pub struct Server {
 pub struct Storage {
     /// New content leaves this much of the disk free.
     pub reserve: Option<ByteSize>,
+    /// Stored bytes are read again this fast, a second; 0: never.
+    pub scrub_rate: Option<ByteSize>,
+    #[serde(deserialize_with = "duration")]
+    pub scrub_every: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]

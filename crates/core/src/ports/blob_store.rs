@@ -14,8 +14,10 @@
 //! * B10 a store with a limit keeps a reserve. New content that would not leave it is `Unavailable` because of
 //!   [want of room](super::is_full), before its first byte where its length is known; all else goes on, and takes new content again
 //!   as soon as there is room.
+//! * B11 a round of `scrub` reads every byte that was stored when it began, of objects and of parts; what it finds damaged
+//!   is told by `damage` until it is gone or reads well again.
 
-use super::{BoxError, Durability, Room};
+use super::{BoxError, Damage, Durability, Room, ScrubRound, Scrubbed};
 use crate::checksum::Checksums;
 use crate::etag::Etag;
 use crate::object::{Attributes, BucketName, NameError, ObjectInfo, ObjectKey, Origin, Sequencer};
@@ -121,6 +123,13 @@ pub trait BlobStore: Send + Sync {
 
     /// Removes staged files, parts and bytes that nothing refers to. Answers how many.
     async fn sweep(&self) -> Result<u64, BlobError>;
+    /// Reads about `bytes` of what is stored again, on from where the call before stopped, over restarts too; a new round
+    /// begins where none is under way (B11).
+    async fn scrub(&self, bytes: u64) -> Result<Scrubbed, BlobError>;
+    /// The round under way, or the last one.
+    async fn scrub_round(&self) -> Result<Option<ScrubRound>, BlobError>;
+    /// What scrubbing found, in an order of the store's, behind the blob that `after` names.
+    async fn damage(&self, after: Option<&str>, limit: u32) -> Result<Vec<Damage>, BlobError>;
     /// For health and metrics.
     async fn usage(&self) -> Result<StoreUsage, BlobError>;
 }
@@ -390,6 +399,8 @@ pub struct StoreUsage {
     pub bytes: u64,
     pub announcements_waiting: u64,
     pub room: Room,
+    /// Blobs that scrubbing found damaged.
+    pub damaged: u64,
 }
 
 #[derive(Debug, thiserror::Error)]

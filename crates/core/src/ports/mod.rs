@@ -6,6 +6,7 @@ mod blob_store;
 mod clock;
 mod processor;
 mod room;
+mod scrub;
 mod state_store;
 mod task_queue;
 
@@ -13,6 +14,7 @@ pub use blob_store::*;
 pub use clock::*;
 pub use processor::*;
 pub use room::*;
+pub use scrub::*;
 pub use state_store::*;
 pub use task_queue::*;
 

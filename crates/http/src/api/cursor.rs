@@ -14,6 +14,19 @@ pub trait Place: Sized {
     fn read(text: &str) -> Option<Self>;
 }
 
+/// A blob of the store.
+pub struct BlobPlace(pub String);
+
+impl Place for BlobPlace {
+    fn write(&self) -> String {
+        format!("b{}", self.0)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Some(BlobPlace(text.strip_prefix('b')?.to_owned()))
+    }
+}
+
 impl Place for JobId {
     fn write(&self) -> String {
         format!("j{self}")

@@ -7,6 +7,7 @@ mod archives;
 mod audit;
 mod auth;
 mod cursor;
+mod damage;
 mod dead_letters;
 mod extract;
 mod files;
@@ -212,6 +213,7 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(redrives::list_redrives))
         .routes(routes!(redrives::get_redrive))
         .routes(routes!(tickets::create_ticket))
+        .routes(routes!(damage::list_damage))
         .routes(routes!(health::metrics))
 }
 

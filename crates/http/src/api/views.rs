@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod damage;
 mod dead_letter;
 mod feed;
 mod file;
@@ -14,6 +15,7 @@ mod upload;
 
 pub use audit::AuditEntryView;
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
+pub use damage::DamageView;
 pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};
 pub use feed::{LiveEventView, TicketView};
 pub use file::{FileView, LinkView};

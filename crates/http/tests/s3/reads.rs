@@ -230,6 +230,15 @@ macro_rules! blob_store {
         impl BlobStore for $name {
             $($own)*
 
+            async fn scrub(&self, bytes: u64) -> Result<Scrubbed, BlobError> {
+                self.inner.scrub(bytes).await
+            }
+            async fn scrub_round(&self) -> Result<Option<ScrubRound>, BlobError> {
+                self.inner.scrub_round().await
+            }
+            async fn damage(&self, after: Option<&str>, limit: u32) -> Result<Vec<Damage>, BlobError> {
+                self.inner.damage(after, limit).await
+            }
             fn room(&self) -> Room {
                 self.inner.room()
             }

@@ -11,6 +11,7 @@ mod objects;
 mod parts;
 mod reading;
 mod room;
+mod scrubbing;
 mod staging;
 
 pub use announcements::*;
@@ -24,4 +25,5 @@ pub use objects::*;
 pub use parts::*;
 pub use reading::*;
 pub use room::*;
+pub use scrubbing::*;
 pub use staging::*;
