@@ -386,7 +386,7 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
 #[tokio::test(start_paused = true)]
 async fn work_without_room_waits_and_no_attempt_is_counted() {
     for (publishes, room) in [(true, 5), (false, 5), (true, 0)] {
-        let service = started(vec![hello()], publishes).await;
+        let service = started(vec![hello()], publishes, &[]).await;
         let content: Bytes = "a line\n".repeat(300_000).into();
         service.put("large", content.clone()).await;
         service.put("small", "a line\n".into()).await;
