@@ -108,7 +108,7 @@ fn item(change: &Change) -> Option<String> {
         Change::PutFile { file, .. } => format!("file {}", file.id),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
-        Change::InsertTask(task) | Change::EnsureTask(task) | Change::ReturnTask(task, _) => {
+        Change::InsertTask(task) | Change::PutTask(task) | Change::ReturnTask(task, _) => {
             format!("task {}", task.id)
         }
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),
@@ -171,7 +171,7 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
             (records::rev(tx.sql, record.kind, &record.id)? + 1 == record.rev, "has another revision")
         }
         Change::RemoveRecord { kind, id, rev } => (records::rev(tx.sql, *kind, id)? == *rev, "has another revision"),
-        Change::EnsureTask(_)
+        Change::PutTask(_)
         | Change::PutFinding(_)
         | Change::RemoveFinding { .. }
         | Change::Emit(_)
@@ -191,10 +191,9 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
             tasks::insert(tx.sql, task)?;
             tx.effects.tasks = Some(TaskNews::Ready);
         }
-        Change::EnsureTask(task) => {
-            if !tasks::exists(tx.sql, &task.id)? {
-                tasks::insert(tx.sql, task)?;
-            }
+        Change::PutTask(task) => {
+            tasks::remove(tx.sql, &task.id)?;
+            tasks::insert(tx.sql, task)?;
             tx.effects.tasks = Some(TaskNews::Ready);
         }
         Change::ReturnTask(task, _) => {

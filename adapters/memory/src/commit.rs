@@ -43,7 +43,7 @@ impl World {
             Change::InsertUpload(upload) => !tables.uploads.contains_key(&upload.id),
             Change::InsertJob(job) => !tables.jobs.contains_key(&job.id),
             Change::UpdateJob(job) => tables.jobs.get(&job.id).is_some_and(|j| j.rev + 1 == job.rev),
-            Change::EnsureTask(_) => true,
+            Change::PutTask(_) => true,
             Change::InsertTask(task) => !tables.tasks.contains_key(&task.id),
             Change::HoldTask(id, token) | Change::EndTask(id, token) => self.holds(id, *token, now),
             Change::ReturnTask(task, token) => self.holds(&task.id, *token, now),
@@ -103,8 +103,7 @@ impl World {
                 let token = self.tables.tasks.get(&task.id).map_or(FencingToken(0), |row| row.token);
                 self.set(|t| &mut t.tasks, task.id.clone(), Some(TaskRow { task, token, leased: false }));
             }
-            Change::EnsureTask(task) if self.tables.tasks.contains_key(&task.id) => {}
-            Change::EnsureTask(task) => {
+            Change::PutTask(task) => {
                 let (id, token) = (task.id.clone(), FencingToken(0));
                 self.set(|t| &mut t.tasks, id, Some(TaskRow { task, token, leased: false }));
             }
@@ -195,7 +194,7 @@ fn item(change: &Change) -> Option<String> {
         Change::PutFile { file, .. } => format!("file {}", file.id),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
-        Change::InsertTask(task) | Change::EnsureTask(task) | Change::ReturnTask(task, _) => {
+        Change::InsertTask(task) | Change::PutTask(task) | Change::ReturnTask(task, _) => {
             format!("task {}", task.id)
         }
         Change::HoldTask(id, _) | Change::EndTask(id, _) => format!("task {id}"),

@@ -97,7 +97,7 @@ macro_rules! state_store_suite {
             a_job_is_inserted_once,
             a_job_is_updated_from_the_revision_before,
             a_task_is_inserted_once,
-            a_task_is_ensured_and_the_one_that_is_there_stays,
+            a_task_that_is_put_replaces_the_one_that_was_there,
             a_chunk_counts_once,
             of_sixteen_who_record_a_chunk_one_wins,
             a_synced_set_survives_a_crash_with_all_before_it,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use filemill_core::etag::Etag;
-use filemill_core::ids::{JobId, UploadId};
+use filemill_core::ids::{DeadLetterId, JobId, UploadId};
 use filemill_core::object::ObjectKey;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,8 @@ pub struct Ledger {
     /// How often an operator tried to cancel or to retry a job, whatever was answered.
     pub cancels: BTreeMap<JobId, u32>,
     pub retries: BTreeMap<JobId, u32>,
+    /// How often an operator tried to discard a dead letter.
+    pub discards: BTreeMap<DeadLetterId, u32>,
 }
 
 impl Ledger {

@@ -7,6 +7,7 @@
 pub mod checks;
 mod client;
 mod ledger;
+mod letters;
 mod operator;
 mod records;
 mod run;

@@ -2,6 +2,7 @@
 
 use crate::checks::{self, Evidence};
 use crate::client::Client;
+use crate::letters;
 use crate::operator;
 use crate::scenario::{STORM, Scenario};
 use crate::service::Service;
@@ -23,6 +24,7 @@ pub struct Report {
     /// Only if asked for.
     pub trace: Vec<String>,
     pub jobs: usize,
+    pub letters_redriven: u32,
 }
 
 /// Runs a seed on this thread.
@@ -52,6 +54,7 @@ async fn simulate(scenario: Scenario, keeps_trace: bool) -> Report {
         violations,
         trace,
         jobs: snapshot.jobs.len(),
+        letters_redriven: checks::letters::reopenings(&snapshot).values().sum(),
     }
 }
 
@@ -89,6 +92,7 @@ async fn storm(service: &Service, violations: &mut Vec<String>) {
         tokio::join!(
             futures::future::join_all(clients),
             operator::run(service, scenario.chance_of(100)),
+            letters::run(service, scenario.chance_of(101)),
             at_times(&scenario.crashes, || service.crash()),
             at_times(&scenario.restarts, || service.restart()),
         );
@@ -121,7 +125,8 @@ async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
     while waited < CALM_MAX && !service.store.is_overrun() {
         let snapshot = service.store.snapshot();
         checks::always(&snapshot, violations);
-        if snapshot.announcements.is_empty() && snapshot.jobs.iter().all(|j| j.status.is_terminal()) {
+        let is_quiet = snapshot.announcements.is_empty() && checks::letters::are_all_redriven(&snapshot);
+        if is_quiet && snapshot.jobs.iter().all(|j| j.status.is_terminal()) {
             return true;
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -43,6 +43,8 @@ pub struct Scenario {
     pub acts_per_key: u32,
     pub content_bytes_max: usize,
     pub operator_acts: u32,
+    /// What an operator does about dead letters: redrives one, orders it for many, discards.
+    pub letter_acts: u32,
     /// When engines are killed, and the store loses what was not synced.
     pub crashes: Vec<Duration>,
     /// When an engine is told to stop, and another one starts.
@@ -79,12 +81,18 @@ impl Scenario {
             keys: rng.random_range(1..=4),
             acts_per_key: rng.random_range(1..=4),
             content_bytes_max: if rng.random_ratio(1, 10) { 3000 } else { 300 },
+            letter_acts: 0,
             operator_acts: if rng.random_bool(0.5) { rng.random_range(1..6) } else { 0 },
             crashes,
             restarts,
         };
         // drawn last, so that it changes nothing of what a seed meant before
         scenario.has_records = rng.random_bool(0.4);
+        if rng.random_bool(0.6) {
+            scenario.letter_acts = rng.random_range(1..12);
+            // who gives up early leaves more letters
+            scenario.attempts = rng.random_range(1..=2);
+        }
         scenario
     }
 

@@ -34,7 +34,9 @@ pub(super) fn exhausted(snapshot: Snapshot<'_>, now: Timestamp) -> Decision {
     let Some((task, _)) = snapshot.held else { return Decision::Stale("no task is held") };
     let lost = || TaskError::transient("worker_lost", "every worker that took this task stopped without a word");
     let error = task.last_error.clone().unwrap_or_else(lost);
-    give_up(snapshot, error, task.history.clone(), now)
+    // claims like this one may have been lost too
+    let allowed = snapshot.job.retry.attempts as usize;
+    give_up(snapshot, error, task.history.iter().take(allowed).cloned().collect(), now)
 }
 
 /// The job fails, a letter tells why, and the chunks that are done are kept for a while.

@@ -43,7 +43,8 @@ pub(super) fn retried(job: &Job, process: Option<Process>, now: Timestamp) -> De
 }
 
 /// The same run goes on: `unrecorded` are the chunks that were planned and are not done. At most a window of them was at
-/// work when the job failed. Tasks of theirs that nobody dropped yet do as well as new ones.
+/// work when the job failed. Their tasks are made anew even where one is still there: its worker has seen the failure, or
+/// will, and would drop it behind our back.
 pub(super) fn resumed(job: &Job, unrecorded: &[u32], now: Timestamp) -> Decision {
     let Some(plan) = job.plan.filter(|_| job.status == JobStatus::Failed && job.resumable_until.is_some()) else {
         return Decision::Stale("it keeps no chunks; run it from the start");
@@ -53,7 +54,7 @@ pub(super) fn resumed(job: &Job, unrecorded: &[u32], now: Timestamp) -> Decision
     open(&mut job);
     let chunks = unrecorded.iter().map(|index| TaskId::chunk(&job.id, job.run, *index));
     let assemble = (job.chunks_done == plan.count).then(|| TaskId::assemble(&job.id, job.run));
-    let tasks = chunks.chain(assemble).map(|id| Change::EnsureTask(Task::new(id, job.queue.clone(), now)));
+    let tasks = chunks.chain(assemble).map(|id| Change::PutTask(Task::new(id, job.queue.clone(), now)));
     let mut changes = ChangeSet { changes: tasks.collect() };
     changes.push(Change::Emit(event(EventKind::JobStarted, &job, now)));
     store(job, changes, Durability::Synced)

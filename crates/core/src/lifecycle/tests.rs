@@ -229,7 +229,7 @@ fn a_resumed_job_does_only_what_is_not_done() {
     let tasks: Vec<_> = changes
         .changes
         .iter()
-        .filter_map(|c| if let Change::EnsureTask(t) = c { Some((t.id.kind, t.id.index)) } else { None })
+        .filter_map(|c| if let Change::PutTask(t) = c { Some((t.id.kind, t.id.index)) } else { None })
         .collect();
     assert_eq!(tasks, [(TaskKind::Chunk, 0), (TaskKind::Chunk, 2)]);
     assert_eq!((open.status, open.run, open.chunks_done, open.resumable_until), (JobStatus::Running, 1, 1, None));
@@ -348,11 +348,11 @@ impl Model {
                     self.job = text(new);
                 }
                 Change::PutRecord(_) => self.letters += 1,
-                Change::EnsureTask(task) if self.tasks.contains_key(&task.id) => {}
-                Change::InsertTask(task) | Change::EnsureTask(task) => {
+                Change::InsertTask(task) | Change::PutTask(task) => {
                     let ended = self.job().status.is_terminal() && self.job().run == task.id.run;
                     assert!(!ended || job.resumable_until.is_some(), "an ended job got a task");
-                    let token = self.tokens.get(&task.id).copied().unwrap_or(0);
+                    let before = self.tasks.get(&task.id).map(|t| t.0);
+                    let token = before.or(self.tokens.get(&task.id).copied()).unwrap_or(0);
                     self.tasks.insert(task.id.clone(), (token, false, 0));
                 }
                 Change::InsertChunk(record) => drop(self.chunks.insert(record.index)),

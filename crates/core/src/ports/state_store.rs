@@ -106,8 +106,8 @@ pub enum Change {
     UpdateJob(Box<Job>),
     /// Insert, ready at its `ready_at`. One with the same identity there: `Conflict`.
     InsertTask(Task),
-    /// Insert as [`Change::InsertTask`] does, unless one with the same identity is there: that one does as well.
-    EnsureTask(Task),
+    /// Insert, or replace the one with the same identity: whoever held that one holds it no longer.
+    PutTask(Task),
     /// The lease must be held with this token (S8); otherwise `Conflict`. Writes nothing.
     HoldTask(TaskId, FencingToken),
     /// End the lease and its claim, and make the task ready at its `ready_at`, otherwise as given. Not held with
@@ -277,7 +277,7 @@ impl ChangeSet {
         self.changes
             .iter()
             .filter_map(|c| match c {
-                Change::InsertTask(t) | Change::EnsureTask(t) | Change::ReturnTask(t, _) => Some(t.id.clone()),
+                Change::InsertTask(t) | Change::PutTask(t) | Change::ReturnTask(t, _) => Some(t.id.clone()),
                 _ => None,
             })
             .collect()

@@ -74,15 +74,18 @@ pub async fn a_task_is_inserted_once(backend: Backend) {
     commit(&backend, others.map(Change::InsertTask)).await.expect("another run, kind or index is another task");
 }
 
-/// S2: ensuring has no condition, so a set is never refused for it.
-pub async fn a_task_is_ensured_and_the_one_that_is_there_stays(backend: Backend) {
+/// S2, S8
+pub async fn a_task_that_is_put_replaces_the_one_that_was_there(backend: Backend) {
     let job = job("a", 1);
     stored_job(&backend, &job, &[plan_task(&job)]).await;
-    let held = lease_one(&backend).await;
-    commit(&backend, [plan_task(&job), chunk_task(&job, 0)].map(Change::EnsureTask)).await.expect("ensure");
-    commit(&backend, [Change::HoldTask(held.task.id, held.token)]).await.expect("whoever holds it still does");
-    let made = lease_one(&backend).await;
-    assert_eq!((made.task.id, made.task.attempts), (chunk_task(&job, 0).id, 1));
+    let old = lease_one(&backend).await;
+    commit(&backend, [plan_task(&job), chunk_task(&job, 0)].map(Change::PutTask)).await.expect("put");
+    refuses_whole(&backend, || Change::EndTask(old.task.id.clone(), old.token)).await;
+    let made = lease(&backend, 10).await;
+    assert_eq!(made.len(), 2);
+    for new in made {
+        assert!(new.token > old.token && new.task.attempts == 1 && new.task.history.is_empty(), "{new:?}");
+    }
 }
 
 /// S2

@@ -1,6 +1,6 @@
-//! Events: a job is created, ends once, and begins again only because a person asked.
+//! Events: a job is created, ends once, and begins again only because a person asked: from its start, or where it stopped.
 
-use super::Evidence;
+use super::{Evidence, letters};
 use filemill_core::event::EventKind;
 use filemill_core::ids::JobId;
 use filemill_core::job::JobStatus;
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 struct Life {
     is_open: bool,
     births: u32,
+    resumptions: u32,
     last_end: Option<EventKind>,
 }
 
@@ -34,16 +35,23 @@ pub fn tell_each_end_once(evidence: &Evidence<'_>, violations: &mut Vec<String>)
                 life.last_end = Some(event.kind);
             }
             EventKind::JobStarted if !life.is_open => {
-                violations.push(format!("event {seq}: {id} starts although it had ended"));
+                life.is_open = true;
+                life.resumptions += 1;
             }
             _ => {}
         }
     }
+    let redriven = letters::reopenings(evidence.snapshot);
     for job in &evidence.snapshot.jobs {
         let life = lives.remove(&job.id).unwrap_or_default();
         let asked = evidence.ledger.retries.get(&job.id).copied().unwrap_or(0);
-        if life.births == 0 || life.births > 1 + asked || job.run > 1 + asked {
-            violations.push(format!("{} births with {asked} retries asked for: {job:?}", life.births));
+        let redriven = redriven.get(&job.id).copied().unwrap_or(0);
+        let again = (life.births + life.resumptions).saturating_sub(1);
+        if life.births == 0 || job.run != life.births || !(redriven..=redriven + asked).contains(&again) {
+            let (births, resumptions) = (life.births, life.resumptions);
+            violations.push(format!(
+                "{births} births and {resumptions} resumptions with {redriven} letters redriven and {asked} retries asked for: {job:?}"
+            ));
         }
         if life.last_end != end_of(job.status) {
             violations.push(format!("the last event says {:?}: {job:?}", life.last_end));

@@ -15,7 +15,7 @@ const FAULTS: [&str; 7] =
     ["store_unavailable", "state_unavailable", "store_changed", "store_refused", "io", "worker_lost", "chunks_missing"];
 
 pub fn count_each_chunk_once(snapshot: &Snapshot, violations: &mut Vec<String>) {
-    for job in snapshot.jobs.iter().filter(|j| !j.status.is_terminal()) {
+    for job in snapshot.jobs.iter().filter(|j| !j.is_over()) {
         let recorded = snapshot.chunks.iter().filter(|c| c.job == job.id && c.run == job.run).count();
         if recorded != job.chunks_done as usize {
             violations.push(format!("{} chunks are recorded and {} counted: {job:?}", recorded, job.chunks_done));

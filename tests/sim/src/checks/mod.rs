@@ -4,6 +4,7 @@ mod events;
 mod files;
 mod jobs;
 mod leftovers;
+pub mod letters;
 mod results;
 
 use crate::ledger::Ledger;
@@ -21,6 +22,7 @@ pub struct Evidence<'a> {
 pub fn always(snapshot: &Snapshot, violations: &mut Vec<String>) {
     jobs::count_each_chunk_once(snapshot, violations);
     jobs::can_all_go_on(snapshot, violations);
+    letters::belong_to_their_jobs(snapshot, violations);
 }
 
 /// What holds once all is quiet, overdue and swept.
@@ -32,5 +34,6 @@ pub fn at_the_end(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     jobs::end_with_a_reason(evidence, violations);
     results::equal_the_one_pass(evidence, violations);
     events::tell_each_end_once(evidence, violations);
+    letters::are_ended_by_an_order(evidence, violations);
     leftovers::are_none(evidence, violations);
 }
