@@ -69,6 +69,9 @@ impl From<TaskError> for Failure {
     }
 }
 
+/// What a reject file's key has behind the result's.
+pub const REJECT_ENDING: &str = ".rejects.jsonl";
+
 /// Stored whole; `rev` guards every update (compare and set).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -149,7 +152,7 @@ pub struct Target {
 impl Target {
     /// Where the rejects go: beside the result. A key that has no room for the suffix gives up its own end for a hash.
     pub fn reject_key(&self) -> ObjectKey {
-        const SUFFIX: &str = ".rejects.jsonl";
+        const SUFFIX: &str = REJECT_ENDING;
         let text = if self.key.len() + SUFFIX.len() <= limits::KEY_BYTES_MAX {
             format!("{}{SUFFIX}", self.key)
         } else {

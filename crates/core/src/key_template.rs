@@ -45,33 +45,65 @@ impl KeyTemplate {
             Some(dot) if dot > 0 => name.split_at(dot),
             _ => (name, ""),
         };
-        let mut out = String::new();
+        let filled = self.pieces()?.into_iter().map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Key => parts.key,
+            Piece::Dir => dir,
+            Piece::Name => name,
+            Piece::Stem => stem,
+            Piece::Ext => ext,
+            Piece::Bucket => parts.bucket,
+            Piece::Rule => parts.rule,
+        });
+        Ok(filled.collect())
+    }
+
+    /// In order. The error says what is wrong with the text.
+    pub(crate) fn pieces(&self) -> Result<Vec<Piece<'_>>, String> {
+        let mut pieces = Vec::new();
         let mut rest: &str = &self.0;
         while let Some(at) = rest.find(['{', '}']) {
-            out.push_str(&rest[..at]);
+            pieces.push(Piece::Text(&rest[..at]));
             rest = &rest[at..];
-            if let Some(brace) = ["{{", "}}"].into_iter().find(|b| rest.starts_with(b)) {
-                out.push_str(&brace[..1]);
+            if rest.starts_with("{{") || rest.starts_with("}}") {
+                pieces.push(Piece::Text(&rest[..1]));
                 rest = &rest[2..];
                 continue;
             }
             let end = rest.find('}').filter(|_| rest.starts_with('{'));
             let end = end.ok_or_else(|| format!("output key {:?} has a single brace; write {{{{ or }}}}", self.0))?;
-            out.push_str(match &rest[1..end] {
-                "key" => parts.key,
-                "dir" => dir,
-                "name" => name,
-                "stem" => stem,
-                "ext" => ext,
-                "bucket" => parts.bucket,
-                "rule" => parts.rule,
-                other => return Err(format!("output key has {{{other}}}; known are {PLACEHOLDERS}")),
-            });
+            pieces.push(placeholder(&rest[1..end])?);
             rest = &rest[end + 1..];
         }
-        out.push_str(rest);
-        Ok(out)
+        pieces.push(Piece::Text(rest));
+        Ok(pieces)
     }
+}
+
+/// A piece of a template: text as it stands, or a part of the input's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    Text(&'a str),
+    Key,
+    Dir,
+    Name,
+    Stem,
+    Ext,
+    Bucket,
+    Rule,
+}
+
+fn placeholder(name: &str) -> Result<Piece<'_>, String> {
+    Ok(match name {
+        "key" => Piece::Key,
+        "dir" => Piece::Dir,
+        "name" => Piece::Name,
+        "stem" => Piece::Stem,
+        "ext" => Piece::Ext,
+        "bucket" => Piece::Bucket,
+        "rule" => Piece::Rule,
+        other => return Err(format!("output key has {{{other}}}; known are {PLACEHOLDERS}")),
+    })
 }
 
 /// The directory with its slash, and the name behind it.

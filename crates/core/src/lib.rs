@@ -29,6 +29,7 @@ pub mod reject;
 pub mod report;
 pub mod retry;
 pub mod rule;
+pub mod rule_loops;
 pub mod size;
 pub mod task;
 pub mod time;

@@ -7,6 +7,7 @@ use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
+use filemill_core::rule_loops;
 use filemill_core::size::ByteSize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -107,6 +108,7 @@ impl EngineConfig {
                 )));
             }
         }
-        Ok(())
+        let may_reject = |rule: &Rule| processors.prepare(&rule.process).is_ok_and(|t| t.may_reject());
+        rule_loops::check(self.rules.all(), may_reject).map_err(ConfigError)
     }
 }

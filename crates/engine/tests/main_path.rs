@@ -380,6 +380,12 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
         let error = Engine::new(ports.clone(), config).err().expect("refused");
         assert!(error.to_string().contains(says), "{error}");
     }
+    let mut circle = hello();
+    circle["output"] = json!({ "bucket": "uploads", "key": "done/{key}" });
+    circle["max_generation"] = 2.into();
+    let rules = RuleSet::new(vec![serde_json::from_value(circle).expect("a rule")]).expect("rules");
+    let error = Engine::new(ports, EngineConfig::new("w".into(), bucket("uploads"), rules)).err().expect("refused");
+    assert!(error.to_string().contains("can start it again"), "{error}");
 }
 
 /// The store has room for a claim and none for what the step makes: given back as often as it takes, and never counted.

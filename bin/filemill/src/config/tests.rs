@@ -156,6 +156,12 @@ fn a_rule_that_cannot_work_is_refused() {
         ("from = \"uploads\"", "from = \"uploads\"\nqueue = \"fast\"", "[queues.fast]"),
         ("from = \"uploads\"", "from = \"uploads\"\nmax_generation = 0", "max_generation"),
         ("from = \"uploads\"", "from = \"Uploads\"", "not a bucket name"),
+        (
+            "bucket = \"results\"",
+            "bucket = \"uploads\"\nkey = \"done/{key}\"\n[rules.retry]\n[[rules]]\nid = \"again\"\nfrom = \"uploads\"\n\
+             process = { kind = \"gzip\" }\noutput = { bucket = \"uploads\", key = \"{key}.gz\" }\nmax_generation = 2",
+            "\"again\": what it writes can start it again",
+        ),
     ] {
         let changed = base.replace(from, to);
         assert_ne!(changed, base);
