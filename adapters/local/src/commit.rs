@@ -18,6 +18,7 @@ use filemill_core::checksum::Checksums;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
+use filemill_core::ids::FileId;
 use filemill_core::job::Job;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::object::{ObjectInfo, Sequencer};
@@ -105,7 +106,8 @@ fn check_shape(set: &ChangeSet) -> Result<(), StateError> {
 /// The item that a change is about; events have none.
 fn item(change: &Change) -> Option<String> {
     Some(match change {
-        Change::PutFile { file, .. } => format!("file {}", file.id),
+        Change::PutFile { file, .. } | Change::MarkRemoved(file) => format!("file {}", file.id),
+        Change::HoldFile(id, _) => format!("file {id}"),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::PutTask(task) | Change::ReturnTask(task, _) => {
@@ -125,7 +127,7 @@ fn item(change: &Change) -> Option<String> {
 
 fn document(change: &Change) -> String {
     match change {
-        Change::PutFile { file, .. } => to_json(file),
+        Change::PutFile { file, .. } | Change::MarkRemoved(file) => to_json(file),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => to_json(upload),
         Change::InsertJob(job) | Change::UpdateJob(job) => to_json(job),
         Change::InsertChunk(chunk) => to_json(chunk),
@@ -152,6 +154,8 @@ fn ready(publication: Publication, blobs: &Arc<BlobFolder>) -> Result<Ready, Sta
 fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
     let (holds, why) = match change {
         Change::PutFile { file, over } => (file_sequencer(tx.sql, file)? == *over, "is another version"),
+        Change::HoldFile(id, sequencer) => (is_version(tx.sql, id, sequencer)?, "is another version or removed"),
+        Change::MarkRemoved(file) => (is_version(tx.sql, &file.id, &file.sequencer)?, "is another version or removed"),
         Change::InsertUpload(upload) => (!exists(tx.sql, "uploads", upload.id.as_str())?, "exists"),
         Change::InsertJob(job) => (!exists(tx.sql, "jobs", job.id.as_str())?, "exists"),
         Change::UpdateJob(job) => (job_rev(tx.sql, job)? == Some(to_sql(job.rev) - 1), "has another revision"),
@@ -183,7 +187,7 @@ fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
 /// Answers the number of an event.
 fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<Option<u64>> {
     match change {
-        Change::PutFile { file, .. } => put_file(tx.sql, file, document)?,
+        Change::PutFile { file, .. } | Change::MarkRemoved(file) => put_file(tx.sql, file, document)?,
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => put_upload(tx.sql, upload, document)?,
         Change::InsertJob(job) => insert_job(tx.sql, job, document)?,
         Change::UpdateJob(job) => update_job(tx.sql, job, document)?,
@@ -212,7 +216,7 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
         Change::PutRecord(record) => records::put(tx.sql, record, document)?,
         Change::RemoveRecord { kind, id, .. } => records::remove(tx.sql, *kind, id)?,
         Change::Emit(event) => return emit(tx.sql, event, document).map(Some),
-        Change::HoldTask(..) | Change::Publish(_) => {}
+        Change::HoldTask(..) | Change::HoldFile(..) | Change::Publish(_) => {}
     }
     Ok(None)
 }
@@ -275,6 +279,11 @@ fn file_sequencer(sql: &Connection, file: &File) -> rusqlite::Result<Option<Sequ
     let mut statement = sql.prepare_cached("SELECT sequencer FROM files WHERE id = ?1")?;
     let text: Option<String> = statement.query_row([file.id.as_str()], |row| row.get(0)).optional()?;
     Ok(text.map(|text| Sequencer::new(&text)))
+}
+
+fn is_version(sql: &Connection, id: &FileId, sequencer: &Sequencer) -> rusqlite::Result<bool> {
+    let query = "SELECT 1 FROM files WHERE id = ?1 AND sequencer = ?2 AND removed_at IS NULL";
+    sql.prepare_cached(query)?.exists([id.as_str(), sequencer.as_str()])
 }
 
 fn upload_status(sql: &Connection, upload: &Upload) -> rusqlite::Result<Option<String>> {

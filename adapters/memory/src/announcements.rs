@@ -1,6 +1,6 @@
 //! Announcements of objects: written with the object, handed out until acknowledged (B8).
 //!
-//! By plan they come late, out of order, or again after they were acknowledged.
+//! By plan they come late, out of order, again after they were acknowledged, or never.
 
 use crate::store::MemoryStore;
 use crate::world::{Counter, Waiting, World};
@@ -13,6 +13,9 @@ impl World {
     /// Part of the call that changes the object.
     pub fn announce(&mut self, kind: AnnouncementKind, info: &ObjectInfo, now: Timestamp) {
         let id = self.next(Counter::Announcement);
+        if self.dice.roll(self.plan.lost_announcement) {
+            return;
+        }
         let announcement = Announcement {
             id,
             kind,

@@ -6,8 +6,9 @@ use crate::content::{Content, unstage};
 use crate::world::{Counter, Object, TaskRow, World};
 use filemill_core::checksum::Checksums;
 use filemill_core::finding::FindingRecord;
+use filemill_core::ids::FileId;
 use filemill_core::limits::CHANGES_MAX;
-use filemill_core::object::ObjectInfo;
+use filemill_core::object::{ObjectInfo, Sequencer};
 use filemill_core::ports::*;
 use filemill_core::record::RecordKind;
 use filemill_core::task::{FencingToken, TaskId};
@@ -40,6 +41,8 @@ impl World {
         let tables = &self.tables;
         let holds = match change {
             Change::PutFile { file, over } => tables.files.get(&file.id).map(|f| &f.sequencer) == over.as_ref(),
+            Change::HoldFile(id, sequencer) => self.is_version(id, sequencer),
+            Change::MarkRemoved(file) => self.is_version(&file.id, &file.sequencer),
             Change::InsertUpload(upload) => !tables.uploads.contains_key(&upload.id),
             Change::InsertJob(job) => !tables.jobs.contains_key(&job.id),
             Change::UpdateJob(job) => tables.jobs.get(&job.id).is_some_and(|j| j.rev + 1 == job.rev),
@@ -67,6 +70,10 @@ impl World {
         self.tables.tasks.get(id).is_some_and(|row| row.is_held(token, now))
     }
 
+    fn is_version(&self, id: &FileId, sequencer: &Sequencer) -> bool {
+        self.tables.files.get(id).is_some_and(|f| f.sequencer == *sequencer && f.removed_at.is_none())
+    }
+
     /// What is not there is a lost race; what does not fit together is a mistake.
     fn check_publication(&self, publication: &Publication, min_part_bytes: u64) -> Result<(), StateError> {
         let size = self.need_bucket(&publication.bucket).and_then(|()| match &publication.source {
@@ -89,7 +96,7 @@ impl World {
 
     fn apply(&mut self, change: Change, now: Timestamp, committed: &mut Committed) -> Result<(), StateError> {
         match change {
-            Change::PutFile { file, .. } => {
+            Change::PutFile { file, .. } | Change::MarkRemoved(file) => {
                 self.set(|t| &mut t.files, file.id.clone(), Some(file));
             }
             Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => {
@@ -107,7 +114,7 @@ impl World {
                 let (id, token) = (task.id.clone(), FencingToken(0));
                 self.set(|t| &mut t.tasks, id, Some(TaskRow { task, token, leased: false }));
             }
-            Change::HoldTask(..) => {}
+            Change::HoldTask(..) | Change::HoldFile(..) => {}
             Change::EndTask(id, _) => {
                 self.set(|t| &mut t.tasks, id, None);
             }
@@ -191,7 +198,8 @@ fn check_shape(set: &ChangeSet, publishes: bool) -> Result<(), StateError> {
 /// The item that a change is about; events have none.
 fn item(change: &Change) -> Option<String> {
     Some(match change {
-        Change::PutFile { file, .. } => format!("file {}", file.id),
+        Change::PutFile { file, .. } | Change::MarkRemoved(file) => format!("file {}", file.id),
+        Change::HoldFile(id, _) => format!("file {id}"),
         Change::InsertUpload(upload) | Change::UpdateUpload { upload, .. } => format!("upload {}", upload.id),
         Change::InsertJob(job) | Change::UpdateJob(job) => format!("job {}", job.id),
         Change::InsertTask(task) | Change::PutTask(task) | Change::ReturnTask(task, _) => {

@@ -1,6 +1,6 @@
 //! What goes wrong and how often: a plan of probabilities and the seeded dice that decide.
 //!
-//! Each fault is one that a clause of a port allows. The same seed and the same calls meet the same faults.
+//! Each fault but lost announcements is one that a clause of a port allows. The same seed and the same calls meet the same faults.
 
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -27,6 +27,8 @@ pub struct FaultPlan {
     pub duplicate_announcement: f64,
     /// Announcements and leases come in any order.
     pub reorder: f64,
+    /// An announcement is never handed out: against B8, but what a bucket's configuration, an operator or a bug may do.
+    pub lost_announcement: f64,
     /// An announcement stays unseen for up to `late_max`.
     pub late_announcement: f64,
     pub late_max: Duration,
@@ -53,6 +55,7 @@ impl FaultPlan {
             delay_max: Duration::ZERO,
             conflict: 0.0,
             duplicate_announcement: 0.0,
+            lost_announcement: 0.0,
             reorder: 0.0,
             late_announcement: 0.0,
             late_max: Duration::ZERO,
@@ -89,6 +92,8 @@ impl FaultPlan {
             lost_ring: level(1.0),
             broken_read: level(0.2),
             broken_write: level(0.1),
+            // drawn last, so that it changes nothing of what a seed meant before
+            lost_announcement: level(0.3),
         }
     }
 }

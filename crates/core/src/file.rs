@@ -21,4 +21,7 @@ pub struct File {
     pub created_at: Timestamp,
     /// Set when the object was removed. The record stays, so that a late event does not bring the file back.
     pub removed_at: Option<Timestamp>,
+    /// The listing told of it, because no announcement came.
+    #[serde(default)]
+    pub repaired: bool,
 }

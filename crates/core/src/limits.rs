@@ -151,6 +151,10 @@ pub const REDRIVE_RATE_DEFAULT: u32 = 50;
 pub const REDRIVE_RATE_MAX: u32 = 1000;
 /// Dead letters that one request may name.
 pub const REDRIVE_IDS_MAX: usize = 1000;
+/// How often buckets are compared with the records of their files: an announcement that got lost is made good within this.
+pub const RECONCILE_EVERY: Duration = Duration::from_secs(600);
+/// An announcement under way is not taken for lost: it arrives within this, or it is ingested twice, which harms nothing.
+pub const RECONCILE_SETTLE: Duration = Duration::from_secs(30);
 /// Live events kept for `Last-Event-ID`: a job makes four or five, so enough for a day of one job in five seconds.
 pub const EVENTS_KEPT: u64 = 100_000;
 /// A slow listener of the live feed is dropped behind this many events; it resumes by `Last-Event-ID`.

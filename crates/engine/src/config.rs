@@ -34,6 +34,7 @@ pub struct EngineConfig {
     pub scrub_bytes_per_sec: u64,
     /// From the beginning of a round to that of the next.
     pub scrub_every: Duration,
+    pub reconcile: ReconcileSettings,
     pub upload_link_ttl: Duration,
     pub download_link_ttl: Duration,
 }
@@ -50,6 +51,21 @@ pub struct QueueSettings {
     /// Of its rules that have none of their own.
     pub retry: Option<RetryPolicy>,
     pub max_running: Option<u32>,
+}
+
+/// How buckets are compared with the records of their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReconcileSettings {
+    /// `None`: only when somebody asks.
+    pub every: Option<Duration>,
+    /// What looks wrong is looked at again after this long.
+    pub settle: Duration,
+}
+
+impl Default for ReconcileSettings {
+    fn default() -> Self {
+        ReconcileSettings { every: Some(limits::RECONCILE_EVERY), settle: limits::RECONCILE_SETTLE }
+    }
 }
 
 impl EngineConfig {
@@ -70,6 +86,7 @@ impl EngineConfig {
             sweep_interval: limits::SWEEP_INTERVAL,
             scrub_bytes_per_sec: limits::SCRUB_BYTES_PER_SEC,
             scrub_every: limits::SCRUB_EVERY,
+            reconcile: ReconcileSettings::default(),
             upload_link_ttl: limits::UPLOAD_LINK_TTL,
             download_link_ttl: limits::DOWNLOAD_LINK_TTL,
         }

@@ -19,6 +19,7 @@ mod progress;
 mod publish;
 mod queries;
 mod queues;
+mod reconcile;
 mod redrives;
 mod registry;
 mod scrubber;
@@ -32,13 +33,14 @@ pub use chance::Chance;
 pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
 pub use compute::Compute;
-pub use config::{BucketSettings, EngineConfig, QueueSettings};
+pub use config::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings};
 pub use dead_letters::DeadLetterGroup;
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
 pub use oneshot::{OneShot, OneShotDone, OneShotError, OneShotWork};
 pub use queries::{Explained, Health, Link, explain};
 pub use queues::QueueState;
+pub use reconcile::{Difference, ReconcileReport, ReconcileRun, ReconcileScope, ReconcileStatus};
 pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
@@ -72,14 +74,15 @@ pub(crate) struct Inner {
     pub progress: progress::Board,
     /// Rings when a redrive was ordered.
     pub redrives: Notify,
+    pub reconcile: reconcile::Board,
 }
 
 impl Engine {
     /// Checks the rules against the processors; nothing runs yet.
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
-        let (feed, progress, redrives) = Default::default();
-        let inner = Inner { ports, config, feed, progress, redrives };
+        let (feed, progress, redrives, reconcile) = Default::default();
+        let inner = Inner { ports, config, feed, progress, redrives, reconcile };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -96,7 +99,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ingests, works, sweeps and scrubs until `stop` is cancelled, then drains: running tasks get
+    /// Ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
@@ -106,6 +109,7 @@ impl Engine {
             sweeper::run(self, stop.clone()),
             redrives::run(self, stop.clone()),
             scrubber::run(self, stop.clone()),
+            reconcile::run(self, stop.clone()),
             feed::run(self, told, stop),
         );
     }

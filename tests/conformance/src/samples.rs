@@ -221,6 +221,7 @@ pub fn file(name: &str, nth: u64) -> File {
         origin: None,
         created_at: time(),
         removed_at: None,
+        repaired: false,
     }
 }
 

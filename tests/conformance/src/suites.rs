@@ -92,6 +92,7 @@ macro_rules! state_store_suite {
             a_committed_set_is_read_at_once,
             of_sixteen_updates_of_a_revision_one_wins,
             a_file_gives_way_only_to_who_knows_it,
+            a_version_that_is_there_is_held_and_marked_as_removed_once,
             an_upload_is_inserted_once,
             an_upload_gives_way_only_to_who_knows_its_status,
             a_job_is_inserted_once,

@@ -8,7 +8,9 @@ use crate::scenario::{STORM, Scenario};
 use crate::service::Service;
 use filemill_core::limits;
 use filemill_core::object::ObjectKey;
-use filemill_memory::FaultPlan;
+use filemill_core::ports::FileQuery;
+use filemill_engine::ReconcileScope;
+use filemill_memory::{FaultPlan, Snapshot};
 use std::time::Duration;
 
 /// Without faults every job must have ended after this time: all attempts, back-offs and leases fit in.
@@ -59,7 +61,7 @@ async fn simulate(scenario: Scenario, keeps_trace: bool) -> Report {
 }
 
 /// What there is in the end, for the reader of a trace.
-fn told_of(snapshot: &filemill_memory::Snapshot) -> Vec<String> {
+fn told_of(snapshot: &Snapshot) -> Vec<String> {
     let jobs = snapshot.jobs.iter().map(|j| {
         let failure = j.failure.as_ref().map_or("", |f| &f.code);
         let (input, output) = (&j.input, j.output.as_ref().map(|o| o.etag.as_str()));
@@ -125,8 +127,7 @@ async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
     while waited < CALM_MAX && !service.store.is_overrun() {
         let snapshot = service.store.snapshot();
         checks::always(&snapshot, violations);
-        let is_quiet = snapshot.announcements.is_empty() && checks::letters::are_all_redriven(&snapshot);
-        if is_quiet && snapshot.jobs.iter().all(|j| j.status.is_terminal()) {
+        if is_quiet(&snapshot) && is_reconciled(service, &snapshot).await && is_quiet(&service.store.snapshot()) {
             return true;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -141,12 +142,31 @@ async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
     false
 }
 
-/// Engines stop, everything becomes overdue, one sweep cleans, and what is left is judged.
+fn is_quiet(snapshot: &Snapshot) -> bool {
+    let is_done = snapshot.announcements.is_empty() && checks::letters::are_all_redriven(snapshot);
+    is_done && snapshot.jobs.iter().all(|j| j.status.is_terminal())
+}
+
+/// What no announcement told is made good, by the engines' own schedule or because an operator asks now.
+async fn is_reconciled(service: &Service, snapshot: &Snapshot) -> bool {
+    if service.scenario.reconcile_every.is_some() {
+        return checks::records_are_complete(snapshot);
+    }
+    let asked = service.make_engine().reconcile(&ReconcileScope::default(), |_| ()).await;
+    asked.is_ok_and(|report| report.unknown_objects + report.lost_objects == 0)
+}
+
+/// Engines stop, everything becomes overdue, two sweepers at once clean, and what is left is judged.
 async fn end(service: &Service, violations: &mut Vec<String>) {
     service.stop_engines().await;
     tokio::time::sleep(limits::MULTIPART_TTL + STORM).await;
-    let engine = service.make_engine();
-    if let Err(e) = engine.sweep().await {
+    let (one, other) = (service.make_engine(), service.make_engine());
+    // an engine that drained may have removed a source with its last step: lists record what is announced
+    if let Err(e) = one.files(&FileQuery { limit: 1, ..FileQuery::default() }).await {
+        violations.push(format!("files cannot be listed: {e}"));
+    }
+    let (of_one, of_other) = tokio::join!(one.sweep(), other.sweep());
+    if let Err(e) = of_one.and(of_other) {
         violations.push(format!("the last sweep failed: {e}"));
     }
     let snapshot = service.store.snapshot();

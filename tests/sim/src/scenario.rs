@@ -49,6 +49,8 @@ pub struct Scenario {
     pub crashes: Vec<Duration>,
     /// When an engine is told to stop, and another one starts.
     pub restarts: Vec<Duration>,
+    /// Engines compare buckets with files this often; `None`: only an operator does, once it is calm.
+    pub reconcile_every: Option<Duration>,
 }
 
 impl Scenario {
@@ -85,6 +87,7 @@ impl Scenario {
             operator_acts: if rng.random_bool(0.5) { rng.random_range(1..6) } else { 0 },
             crashes,
             restarts,
+            reconcile_every: None,
         };
         // drawn last, so that it changes nothing of what a seed meant before
         scenario.has_records = rng.random_bool(0.4);
@@ -93,6 +96,7 @@ impl Scenario {
             // who gives up early leaves more letters
             scenario.attempts = rng.random_range(1..=2);
         }
+        scenario.reconcile_every = rng.random_bool(0.5).then(|| Duration::from_secs(rng.random_range(5..120)));
         scenario
     }
 
@@ -158,6 +162,7 @@ impl Scenario {
         config.tasks_max = 8;
         config.chunk_limits = self.chunk_limits;
         config.lease = self.lease;
+        config.reconcile.every = self.reconcile_every;
         config.upload_link_ttl = Duration::from_secs(60);
         let queue = QueueSettings { max_running: self.max_running, ..QueueSettings::default() };
         config.queues.insert(Name::parse("default").expect("a queue name"), queue);

@@ -96,6 +96,10 @@ pub enum Change {
     /// Insert where none is there (`over` is none), or replace the one with exactly the sequencer `over`. Anything else
     /// there: `Conflict`. Whoever replaces has dealt with all that the one before began.
     PutFile { file: File, over: Option<Sequencer> },
+    /// The record must have exactly this sequencer and not be removed; otherwise `Conflict`. Writes nothing.
+    HoldFile(FileId, Sequencer),
+    /// Replace the record that has exactly the given one's sequencer and is not removed; otherwise `Conflict`.
+    MarkRemoved(File),
     /// Insert. One there: `Conflict`.
     InsertUpload(Upload),
     /// Replace the one whose stored status is `was`; otherwise `Conflict`.

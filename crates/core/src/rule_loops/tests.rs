@@ -79,7 +79,7 @@ fn a_disabled_rule_is_started_by_no_output() {
 #[test]
 fn rejects_that_start_their_own_rule_are_a_circle() {
     let to_csv = rule("to-csv", json!([{ "suffix": ".jsonl" }]), "{dir}{stem}.csv", 2);
-    assert_eq!(verdict(&[to_csv.clone()]), Ok(()));
+    assert_eq!(verdict(std::slice::from_ref(&to_csv)), Ok(()));
     let error = check(&[to_csv], |_| true).expect_err("x.csv.rejects.jsonl is taken");
     assert!(error.contains("; rejects of data/"), "{error}");
 }

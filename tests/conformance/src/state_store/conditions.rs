@@ -22,6 +22,24 @@ pub async fn a_file_gives_way_only_to_who_knows_it(backend: Backend) {
 }
 
 /// S2
+pub async fn a_version_that_is_there_is_held_and_marked_as_removed_once(backend: Backend) {
+    let (nine, ten) = (file("a", 9), file("a", 10));
+    let hold = |file: &File| Change::HoldFile(file.id.clone(), file.sequencer.clone());
+    let mark = |file: &File| Change::MarkRemoved(File { removed_at: Some(time()), ..file.clone() });
+    refuses_whole(&backend, || hold(&nine)).await;
+    refuses_whole(&backend, || mark(&nine)).await;
+    commit(&backend, [new_file(nine.clone())]).await.expect("insert");
+    refuses_whole(&backend, || hold(&ten)).await;
+    refuses_whole(&backend, || mark(&ten)).await;
+    commit(&backend, [hold(&nine), Change::Emit(event(0))]).await.expect("this version is there");
+    assert_eq!(backend.state.file(&nine.id).await.expect("file"), Some(nine.clone()), "holding writes nothing");
+    commit(&backend, [mark(&nine)]).await.expect("it is there");
+    assert!(backend.state.file(&nine.id).await.expect("file").expect("the record stays").removed_at.is_some());
+    refuses_whole(&backend, || mark(&nine)).await;
+    refuses_whole(&backend, || hold(&nine)).await;
+}
+
+/// S2
 pub async fn an_upload_is_inserted_once(backend: Backend) {
     commit(&backend, [Change::InsertUpload(upload("a", 1))]).await.expect("insert");
     refuses_whole(&backend, || Change::InsertUpload(upload("a", 1))).await;

@@ -4,6 +4,7 @@ use super::Evidence;
 use filemill_core::job::JobStatus;
 use filemill_core::object::{ObjectKey, Sequencer};
 use filemill_core::upload::UploadStatus;
+use filemill_memory::Snapshot;
 
 pub fn keep_what_was_acknowledged(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     let from = evidence.scenario.from();
@@ -29,8 +30,7 @@ fn is_retired(evidence: &Evidence<'_>, key: &ObjectKey) -> bool {
 }
 
 /// For every object a file with its facts; for every file an object.
-pub fn are_the_objects(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
-    let snapshot = evidence.snapshot;
+pub fn are_the_objects(snapshot: &Snapshot, violations: &mut Vec<String>) {
     let files = || snapshot.files.iter().filter(|f| f.removed_at.is_none());
     for object in &snapshot.objects {
         let is_recorded = files().any(|f| {
@@ -45,6 +45,14 @@ pub fn are_the_objects(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
         if !snapshot.objects.iter().any(|o| o.bucket == file.bucket && o.key == file.key) {
             violations.push(format!("a ghost: {file:?}"));
         }
+    }
+}
+
+/// Where every announcement comes in time, nothing is taken for lost.
+pub fn are_marked_only_where_something_was_lost(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
+    let repaired = evidence.snapshot.files.iter().filter(|f| f.repaired);
+    if evidence.scenario.is_calm() {
+        violations.extend(repaired.map(|file| format!("nothing was lost, and it is marked: {file:?}")));
     }
 }
 

@@ -25,11 +25,19 @@ pub fn always(snapshot: &Snapshot, violations: &mut Vec<String>) {
     letters::belong_to_their_jobs(snapshot, violations);
 }
 
+/// Has every object a file and every file an object?
+pub fn records_are_complete(snapshot: &Snapshot) -> bool {
+    let mut violations = Vec::new();
+    files::are_the_objects(snapshot, &mut violations);
+    violations.is_empty()
+}
+
 /// What holds once all is quiet, overdue and swept.
 pub fn at_the_end(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     always(evidence.snapshot, violations);
     files::keep_what_was_acknowledged(evidence, violations);
-    files::are_the_objects(evidence, violations);
+    files::are_the_objects(evidence.snapshot, violations);
+    files::are_marked_only_where_something_was_lost(evidence, violations);
     jobs::are_born_once(evidence, violations);
     jobs::end_with_a_reason(evidence, violations);
     results::equal_the_one_pass(evidence, violations);

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 #[schema(as = File, example = json!({
     "id": "fil_7h9gq2v4m8k1t3c5x6n0d2w4bz", "bucket": "results", "key": "hello/a.txt", "size": 22,
     "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1", "content_type": "text/plain", "upload": null,
-    "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "created_at": "2026-11-20T12:00:00.012Z",
+    "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "created_at": "2026-11-20T12:00:00.012Z", "repaired": false,
 }))]
 pub struct FileView {
     #[schema(value_type = String, example = "fil_7zzzzzzzzzzzzzzzzzzzzzzzzz")]
@@ -32,6 +32,8 @@ pub struct FileView {
     pub job: Option<JobId>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// No announcement of it came; it was found in the bucket's listing.
+    pub repaired: bool,
 }
 
 impl From<File> for FileView {
@@ -46,6 +48,7 @@ impl From<File> for FileView {
             upload: f.upload,
             job: f.origin.map(|o| o.job),
             created_at: f.created_at,
+            repaired: f.repaired,
         }
     }
 }
