@@ -14,6 +14,8 @@ pub(crate) struct Effects {
     pub(crate) kept: Vec<StagedFile>,
     /// Blobs whose rows are gone.
     pub(crate) released: Vec<BlobId>,
+    /// Content in the state file was overwritten.
+    pub(crate) erased: bool,
     pub(crate) announced: u64,
     pub(crate) acknowledged: u64,
     pub(crate) tasks: Option<TaskNews>,

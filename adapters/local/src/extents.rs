@@ -71,6 +71,8 @@ pub(crate) fn release_blob(tx: &mut Tx<'_>, blob: BlobId) -> rusqlite::Result<()
         Some(row) => {
             if row.get(0)? {
                 tx.effects.released.push(blob);
+            } else {
+                tx.effects.erased = true;
             }
             // the statement deletes when it is stepped to its end
             while rows.next()?.is_some() {}

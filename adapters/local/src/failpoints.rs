@@ -25,6 +25,7 @@ pub const FAILPOINTS: &[&str] = &[
     "local.group.after_commit",
     "local.blob.unlink",
     "local.checkpoint.beside",
+    "local.checkpoint.empty",
     "local.checkpoint.restart",
 ];
 

@@ -4,12 +4,11 @@
 //! that was written meanwhile, after which the log starts again from its beginning.
 
 use crate::blobs::{BlobFolder, BlobId};
-use crate::failpoints::failpoint;
 use crate::failure::Health;
+use crate::log::{self, Log};
 use rusqlite::Connection;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -70,8 +69,7 @@ pub(crate) struct Housekeeper {
     pub(crate) blobs: Arc<BlobFolder>,
     pub(crate) db: Connection,
     pub(crate) health: Arc<Health>,
-    /// Asks the writer to restart the log.
-    pub(crate) log_is_long: Arc<AtomicBool>,
+    pub(crate) log: Arc<Log>,
 }
 
 impl Housekeeper {
@@ -102,26 +100,9 @@ impl Housekeeper {
     }
 
     fn checkpoint(&self) {
-        match checkpoint_beside(&self.db) {
-            Ok(()) => self.log_is_long.store(true, Ordering::Release),
+        match log::checkpoint_beside(&self.db) {
+            Ok(()) => self.log.ask_restart(),
             Err(e) => self.health.failed_checkpoint(&e),
         }
     }
-}
-
-/// As far as nobody is in the way.
-fn checkpoint_beside(db: &Connection) -> Result<(), rusqlite::Error> {
-    failpoint!("local.checkpoint.beside", sqlite);
-    checkpoint(db, "PASSIVE")
-}
-
-/// Waits for readers as long as the connection's busy time says.
-pub(crate) fn restart_log(db: &Connection) -> Result<(), rusqlite::Error> {
-    failpoint!("local.checkpoint.restart", sqlite);
-    checkpoint(db, "RESTART")
-}
-
-/// How far it came is of no interest: the next one goes on from there.
-fn checkpoint(db: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
-    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }

@@ -10,6 +10,7 @@ use crate::failure::Health;
 use crate::feed;
 use crate::flusher::Flusher;
 use crate::housekeeper::{Housekeeper, chores};
+use crate::log::Log;
 use crate::migrations::migrate;
 use crate::pins::Pins;
 use crate::presign::Presigner;
@@ -25,7 +26,7 @@ use rusqlite::Connection;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,13 +76,13 @@ impl LocalStore {
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
         let aside = SetAside::open(&path, Arc::clone(&blobs.room))?;
-        let log_is_long = Arc::new(AtomicBool::new(false));
+        let log = Arc::new(Log::default());
         let housekeeper = Housekeeper {
             list,
             blobs: Arc::clone(&blobs),
             db: connect(&path)?,
             health: Arc::clone(&health),
-            log_is_long: Arc::clone(&log_is_long),
+            log: Arc::clone(&log),
         };
         let housekeeper = housekeeper.start()?;
         let writer = WriterThread {
@@ -90,8 +91,8 @@ impl LocalStore {
             health: Arc::clone(&health),
             bells: Arc::clone(&bells),
             chores: chores.clone(),
-            log_is_long,
             aside: Arc::clone(&aside),
+            log: Arc::clone(&log),
         };
         let (writer, writer_thread) = writer.start()?;
         let stages = Stages { blobs: Arc::clone(&blobs), chores: chores.clone(), flusher: Flusher::start()? };
@@ -102,6 +103,7 @@ impl LocalStore {
             stages,
             bells,
             chores,
+            log,
             leases: Arc::new(Mutex::new(leases)),
             stranded_after: Mutex::default(),
             presigner,
@@ -155,6 +157,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "journal_size_limit", -1)?;
     db.pragma_update(None, "synchronous", "FULL")?;
+    // what is deleted is overwritten: an object's bytes are gone when it is
+    db.pragma_update(None, "secure_delete", "ON")?;
     db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.busy_timeout(BUSY_WAIT)?;

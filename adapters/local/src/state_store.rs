@@ -1,6 +1,7 @@
 //! The `StateStore` port on the local store.
 
 use crate::commit::Prepared;
+use crate::expiry;
 use crate::feed;
 use crate::files;
 use crate::findings;
@@ -126,6 +127,12 @@ impl StateStore for LocalStore {
         let (found, stopped) = self.read(move |sql| jobs::stranded(sql, &after, limit)).await?;
         *self.stranded_after.lock().unwrap_or_else(PoisonError::into_inner) = stopped.unwrap_or_default();
         Ok(found)
+    }
+
+    async fn expire(&self, expiry: &Expiry, limit: u32) -> Result<Expired, StateError> {
+        let expiry = *expiry;
+        let overdue = self.read(move |sql| expiry::overdue(sql, &expiry, limit)).await?;
+        self.write(Durability::Lazy, move |tx| Ok(expiry::remove(tx, &overdue, &expiry)?)).await
     }
 
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {

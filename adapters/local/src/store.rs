@@ -4,6 +4,7 @@ use crate::blobs::BlobFolder;
 use crate::effects::Bells;
 use crate::failure::{Step, StoreFailure};
 use crate::housekeeper::Chores;
+use crate::log::Log;
 use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::Readers;
@@ -27,6 +28,7 @@ pub struct LocalStore {
     pub(crate) stages: Stages,
     pub(crate) bells: Arc<Bells>,
     pub(crate) chores: Chores,
+    pub(crate) log: Arc<Log>,
     pub(crate) leases: Arc<Mutex<LeaseCounters>>,
     /// Where the last look for stranded jobs stopped.
     pub(crate) stranded_after: Mutex<String>,

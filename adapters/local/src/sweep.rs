@@ -1,4 +1,4 @@
-//! Looking for files that nothing refers to. There should be none but after failed commits; a sweep finds those without
+//! Looking for files that nothing refers to, and for what was erased and is still in the log. There should be none but after failed commits; a sweep finds those without
 //! a restart.
 
 use crate::blobs::{BlobFolder, BlobId};
@@ -12,6 +12,7 @@ pub(crate) async fn sweep(store: &LocalStore) -> Result<u64, BlobError> {
     // deletions whose files wait for a sync get it now
     store.write::<_, BlobError, _>(Durability::Synced, |_| Ok(())).await?;
     store.settled().await;
+    empty_log(store).await?;
     let mut removed = 0;
     for shard in BlobFolder::shards() {
         let found = unreferenced(store, shard).await?;
@@ -20,6 +21,20 @@ pub(crate) async fn sweep(store: &LocalStore) -> Result<u64, BlobError> {
     }
     store.settled().await;
     Ok(removed)
+}
+
+/// Where content in the state file was overwritten, its old pages leave the log too. The bulk is carried over beside the
+/// writer, which empties the log between two writes.
+async fn empty_log(store: &LocalStore) -> Result<(), BlobError> {
+    if store.log.holds_erased() {
+        store.chores.checkpoint();
+        store.settled().await;
+        store.log.ask_emptying();
+        for _ in 0..2 {
+            store.write::<_, BlobError, _>(Durability::Synced, |_| Ok(())).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The order matters: a file that is listed and then no longer staged has got its row in between.

@@ -9,7 +9,8 @@ use crate::blobs::BlobId;
 use crate::effects::{Bells, Effects};
 use crate::failpoints::failpoint;
 use crate::failure::{Halt, Health, Step, StoreFailure, is_full_log, is_io_error};
-use crate::housekeeper::{Chores, restart_log};
+use crate::housekeeper::Chores;
+use crate::log::{self, Log};
 use crate::set_aside::SetAside;
 use crate::stage::StagedFile;
 use filemill_core::ports::{Clock, Durability};
@@ -18,7 +19,7 @@ use rusqlite::Connection;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -119,9 +120,8 @@ pub(crate) struct WriterThread {
     pub(crate) health: Arc<Health>,
     pub(crate) bells: Arc<Bells>,
     pub(crate) chores: Chores,
-    /// The housekeeper has carried the log's bulk into the database.
-    pub(crate) log_is_long: Arc<AtomicBool>,
     pub(crate) aside: Arc<SetAside>,
+    pub(crate) log: Arc<Log>,
 }
 
 impl WriterThread {
@@ -182,23 +182,34 @@ impl Groups {
             let (lazy, synced): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.durability == Durability::Lazy);
             self.run_group(lazy, Durability::Lazy);
             self.run_group(synced, Durability::Synced);
-            if self.thread.log_is_long.swap(false, Ordering::AcqRel) {
+            if self.thread.log.takes_restart() {
                 self.restart_log();
+            }
+            if self.thread.log.takes_emptying() {
+                self.empty_log();
             }
         }
     }
 
-    /// Short, because the housekeeper did most of it; it waits for readers no longer than a sync takes.
+    /// Short, because the housekeeper did most of it.
     fn restart_log(&mut self) {
-        let db = &self.thread.db;
-        let outcome = db
-            .busy_timeout(RESTART_WAIT)
-            .and_then(|()| restart_log(db))
-            .and_then(|()| db.busy_timeout(crate::open::BUSY_WAIT));
-        if let Err(e) = outcome {
-            self.thread.health.failed_checkpoint(&e);
-        }
+        self.with_log(log::restart);
         self.thread.aside.tend();
+    }
+
+    /// Where a reader was in the way, the next sweep asks again.
+    fn empty_log(&mut self) {
+        if self.with_log(log::empty) == Some(true) {
+            self.thread.log.note_emptied();
+        }
+    }
+
+    /// Waits for readers no longer than a sync takes.
+    fn with_log<T>(&mut self, checkpoint: fn(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+        let db = &self.thread.db;
+        let outcome = db.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(db));
+        let outcome = outcome.and_then(|done| db.busy_timeout(crate::open::BUSY_WAIT).map(|()| done));
+        outcome.inspect_err(|e| self.thread.health.failed_checkpoint(e)).ok()
     }
 
     fn run_group(&mut self, group: Vec<Pending>, durability: Durability) {
@@ -295,6 +306,9 @@ impl Groups {
     fn after_commit(&mut self, mut effects: Effects, durability: Durability) {
         effects.kept.drain(..).for_each(StagedFile::keep);
         self.released.append(&mut effects.released);
+        if effects.erased {
+            self.thread.log.note_erased();
+        }
         if durability == Durability::Synced {
             self.stats.synced_groups.fetch_add(1, Ordering::Relaxed);
             if !self.released.is_empty() {

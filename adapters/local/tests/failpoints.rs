@@ -61,6 +61,7 @@ async fn work(dir: &Path, much: bool, note: &mut dyn FnMut(String)) {
             entry("safe", "huge", 7, HUGE);
         }
         fill_the_log(&store).await;
+        let _ = store.sweep().await;
     }
     store.settled().await;
 }
@@ -284,13 +285,14 @@ async fn a_failed_early_sync_fails_the_file() {
 }
 
 async fn a_failed_checkpoint_stops_all_answers() {
-    for point in ["local.checkpoint.beside", "local.checkpoint.restart"] {
+    for point in ["local.checkpoint.beside", "local.checkpoint.restart", "local.checkpoint.empty"] {
         let scenario = FailScenario::setup();
         let dir = folder();
         let store = with_bucket(dir.path()).await;
         fail::cfg(point, "1*return").expect("a failpoint");
         put(&store, "before", b"1").await;
         fill_the_log(&store).await;
+        let _ = store.sweep().await;
         assert!(is_unavailable(&try_put(&store, "after", b"2").await), "{point}");
         scenario.teardown();
     }

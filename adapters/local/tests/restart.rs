@@ -150,9 +150,9 @@ fn leases_end_with_the_process_that_held_them() {
         VALUES ('j', 1, 'plan', 0, 'default', 0, ?1, 1, 7, 'a worker')";
     db.execute(leased, [in_a_thousand_years]).expect("a leased task");
     assert_eq!(open(dir.path()).recovered().leases_ended, 1);
-    let ready = "SELECT count(*) FROM tasks WHERE worker IS NULL AND ready_at < ?1 AND attempts = 1 AND token = 7";
+    let ready = "SELECT count(*) FROM tasks WHERE worker = 'a worker' AND ready_at < ?1 AND attempts = 1 AND token = 7";
     let ready: u32 = db.query_row(ready, [in_a_thousand_years], |row| row.get(0)).expect("a count");
-    assert_eq!(ready, 1, "at once, and the attempt counts");
+    assert_eq!(ready, 1, "ready at once; the attempt counts, and is still known as that worker's");
     assert_eq!(open(dir.path()).recovered(), Recovered::default());
 }
 

@@ -124,6 +124,28 @@ impl World {
         self.tables.jobs.get(job).is_none_or(Job::is_over)
     }
 
+    fn expire(&mut self, expiry: &Expiry, limit: usize) -> Expired {
+        let tables = &self.tables;
+        let is_past = |at: Option<Timestamp>, before: Option<Timestamp>| at.zip(before).is_some_and(|(at, b)| at < b);
+        let jobs = tables.jobs.values().filter(|j| j.status.is_terminal() && is_past(j.finished_at, expiry.jobs));
+        let jobs: Vec<JobId> = jobs.map(|j| j.id.clone()).take(limit).collect();
+        let events = tables.events.iter().take_while(|(_, event)| is_past(Some(event.at), expiry.events));
+        let events: Vec<u64> = events.map(|(seq, _)| *seq).take(limit - jobs.len()).collect();
+        let has_ended = |u: &&Upload| u.status != UploadStatus::Pending && is_past(Some(u.expires_at), expiry.uploads);
+        let left = limit - jobs.len() - events.len();
+        let uploads: Vec<UploadId> =
+            tables.uploads.values().filter(has_ended).map(|u| u.id.clone()).take(left).collect();
+        let files = tables.files.values().filter(|f| is_past(f.removed_at, expiry.removed_files));
+        let files: Vec<FileId> = files.map(|f| f.id.clone()).take(left - uploads.len()).collect();
+        let counts = [jobs.len(), events.len(), uploads.len(), files.len()].map(|n| n as u64);
+        jobs.into_iter().for_each(|id| drop(self.set(|t| &mut t.jobs, id, None)));
+        events.into_iter().for_each(|seq| drop(self.set(|t| &mut t.events, seq, None)));
+        uploads.into_iter().for_each(|id| drop(self.set(|t| &mut t.uploads, id, None)));
+        files.into_iter().for_each(|id| drop(self.set(|t| &mut t.files, id, None)));
+        let [jobs, events, uploads, removed_files] = counts;
+        Expired { jobs, events, uploads, removed_files }
+    }
+
     fn clean(&mut self, events_kept: u64, limit: u32) -> u64 {
         let mut left = limit as usize;
         let tasks: Vec<TaskId> =
@@ -296,6 +318,10 @@ impl StateStore for MemoryStore {
             Ok(stranded.take(limit as usize).cloned().collect())
         })
         .await
+    }
+
+    async fn expire(&self, expiry: &Expiry, limit: u32) -> Result<Expired, StateError> {
+        self.write("expire", Durability::Lazy, |w, _| Ok(w.expire(expiry, limit as usize))).await
     }
 
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {

@@ -11,6 +11,7 @@ mod jobs;
 mod ls;
 mod put;
 mod queues;
+mod reconcile;
 mod redrive;
 mod rules;
 mod run;
@@ -58,6 +59,8 @@ enum Command {
     Dead(dead::Args),
     /// Put dead letters back to work
     Redrive(redrive::Args),
+    /// Compare buckets with the records of their files, and make good what was missed
+    Reconcile(reconcile::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -79,6 +82,7 @@ impl Cli {
             Command::Queues(args) => args.run(),
             Command::Dead(args) => args.run(),
             Command::Redrive(args) => args.run(),
+            Command::Reconcile(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

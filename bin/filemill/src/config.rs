@@ -4,6 +4,7 @@
 
 pub mod file;
 mod references;
+mod times;
 
 use crate::backends;
 use crate::exit::Ending;
@@ -15,7 +16,7 @@ use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_custom::Definition;
-use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, Registry};
+use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Registry, Retention};
 use references::{ReferenceError, Resolved, Sources};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub struct Config {
     queues: BTreeMap<QueueName, QueueSettings>,
     default_bucket: BucketName,
     worker: file::Worker,
+    reconcile: ReconcileSettings,
+    retention: Retention,
     resolved: Resolved,
 }
 
@@ -127,6 +130,8 @@ impl Config {
         engine.chunks_max = self.worker.chunks.unwrap_or(engine.chunks_max);
         engine.scrub_bytes_per_sec = self.storage.scrub_rate.map_or(engine.scrub_bytes_per_sec, |rate| rate.0);
         engine.scrub_every = self.storage.scrub_every.unwrap_or(engine.scrub_every);
+        engine.reconcile = self.reconcile;
+        engine.retention = self.retention;
         if let Some(size) = self.worker.chunk_size {
             engine.chunk_limits.chunk_bytes = size.0;
         }
@@ -195,8 +200,8 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         (None, Some(rule)) => rule.from.clone(),
         (None, None) => BucketName::parse("uploads").expect("a good name"),
     };
-    let buckets = file.buckets.into_iter().map(|(name, b)| (name, BucketSettings { max_size: b.max_size }));
     let queue = |q: file::Queue| QueueSettings { lease: q.lease, retry: q.retry, max_running: q.max_running };
+    let buckets = file.buckets.into_iter().map(|(name, b)| (name, settings_of(b)));
     let config = Config {
         name: String::new(),
         server: server_settings(folder, &file.server, overrides)?,
@@ -208,13 +213,20 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         queues: file.queues.into_iter().map(|(name, q)| (name, queue(q))).collect(),
         default_bucket,
         worker: file.worker,
+        reconcile: times::reconcile(&file.reconcile),
+        retention: times::retention(&file.retention),
         resolved: Resolved::default(),
     };
     config.engine("check".into()).check(&config.processors).map_err(|e| e.to_string())?;
     Ok(config)
 }
 
+fn settings_of(bucket: file::Bucket) -> BucketSettings {
+    BucketSettings { max_size: bucket.max_size, expire_after: bucket.expire_after }
+}
+
 fn check_limits(file: &ConfigFile) -> Result<(), String> {
+    times::check(file)?;
     for (name, queue) in &file.queues {
         queue.retry.as_ref().map_or(Ok(()), RetryPolicy::check).map_err(|e| format!("queues.{name}: {e}"))?;
         within(&format!("queues.{name}.max_running"), queue.max_running, &(1..=u32::MAX))?;

@@ -69,8 +69,10 @@ pub enum Happening {
     Superseded,
     /// The input was removed.
     InputRemoved,
-    /// The sweeper found an open job without a task.
-    Stranded,
+    /// The sweeper found an open job without a task. `chunks`: the first of those that were begun and have no record.
+    Stranded {
+        chunks: Vec<u32>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -149,7 +151,7 @@ pub fn decide(snapshot: Snapshot<'_>, happening: Happening, now: Timestamp, chan
         Happening::Cancelled => stop(snapshot, JobStatus::Cancelled, None, now),
         Happening::Superseded => stop(snapshot, JobStatus::Cancelled, Some(superseded()), now),
         Happening::InputRemoved => stop(snapshot, JobStatus::Failed, Some(input_removed()), now),
-        Happening::Stranded => stranded(job, now),
+        Happening::Stranded { chunks } => stranded(job, chunks, now),
         Happening::Retried(_) | Happening::Resumed(_) | Happening::KeptLongEnough | Happening::TaskUnwanted => {
             unreachable!("decided above")
         }
@@ -275,16 +277,27 @@ fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: Option<Failure>, now
     store(job, changes, Durability::Synced)
 }
 
-/// The task a job in this state must have. With a chunk window there may be several; one is enough to go on.
-fn stranded(job: &Job, now: Timestamp) -> Decision {
-    let id = match job.plan {
-        None => TaskId::plan(&job.id, job.run),
-        Some(plan) if job.chunks_done == plan.count => TaskId::assemble(&job.id, job.run),
-        Some(_) => return Decision::Stale("its chunks are at work"),
+/// The tasks that a job in this state must have.
+fn stranded(job: &Job, chunks: Vec<u32>, now: Timestamp) -> Decision {
+    let mut job = next_rev(job);
+    let ids = match job.plan {
+        None => vec![TaskId::plan(&job.id, job.run)],
+        Some(plan) if job.chunks_done == plan.count => vec![TaskId::assemble(&job.id, job.run)],
+        Some(_) => {
+            let begun = chunks.into_iter().filter(|index| *index < job.chunks_planned);
+            begun.take(limits::CHUNK_WINDOW as usize).map(|index| TaskId::chunk(&job.id, job.run, index)).collect()
+        }
     };
-    let task = Task::new(id, job.queue.clone(), now);
-    let job = next_rev(job);
-    store(job, ChangeSet::new().with(Change::InsertTask(task)), Durability::Lazy)
+    let mut changes = ChangeSet::new();
+    changes.changes.extend(ids.into_iter().map(|id| Change::InsertTask(Task::new(id, job.queue.clone(), now))));
+    if changes.is_empty() && job.chunks_planned >= job.chunks_total() {
+        return Decision::Stale("its chunks do not add up");
+    }
+    if changes.is_empty() {
+        // all that were begun are recorded, and the next was never made
+        add_next_chunk(&mut job, &mut changes, now);
+    }
+    store(job, changes, Durability::Lazy)
 }
 
 /// The task is dropped; the job does not change.

@@ -35,6 +35,7 @@ pub struct EngineConfig {
     /// From the beginning of a round to that of the next.
     pub scrub_every: Duration,
     pub reconcile: ReconcileSettings,
+    pub retention: Retention,
     pub upload_link_ttl: Duration,
     pub download_link_ttl: Duration,
 }
@@ -43,6 +44,8 @@ pub struct EngineConfig {
 pub struct BucketSettings {
     /// Larger objects are refused at the door.
     pub max_size: Option<ByteSize>,
+    /// Objects are removed at this age.
+    pub expire_after: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,37 @@ impl Default for ReconcileSettings {
     }
 }
 
+/// How long records are kept once nothing happens to them any more; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Ended ones, from their end.
+    pub jobs: Option<Duration>,
+    /// Of the live feed; there are never more than [`limits::EVENTS_KEPT`].
+    pub events: Option<Duration>,
+    /// Received and expired ones, from the end of their link.
+    pub uploads: Option<Duration>,
+    /// What is known of objects that are gone, from their removal.
+    pub removed_files: Option<Duration>,
+    pub deliveries: Option<Duration>,
+    pub dead_letters: Option<Duration>,
+    pub audit: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+        Retention {
+            jobs: days(90),
+            events: days(30),
+            uploads: days(30),
+            removed_files: days(30),
+            deliveries: days(30),
+            dead_letters: days(14),
+            audit: days(365),
+        }
+    }
+}
+
 impl EngineConfig {
     pub fn new(worker: String, default_bucket: BucketName, rules: RuleSet) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
@@ -87,6 +121,7 @@ impl EngineConfig {
             scrub_bytes_per_sec: limits::SCRUB_BYTES_PER_SEC,
             scrub_every: limits::SCRUB_EVERY,
             reconcile: ReconcileSettings::default(),
+            retention: Retention::default(),
             upload_link_ttl: limits::UPLOAD_LINK_TTL,
             download_link_ttl: limits::DOWNLOAD_LINK_TTL,
         }

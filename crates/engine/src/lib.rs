@@ -33,7 +33,7 @@ pub use chance::Chance;
 pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
 pub use compute::Compute;
-pub use config::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings};
+pub use config::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Retention};
 pub use dead_letters::DeadLetterGroup;
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
@@ -75,14 +75,15 @@ pub(crate) struct Inner {
     /// Rings when a redrive was ordered.
     pub redrives: Notify,
     pub reconcile: reconcile::Board,
+    pub expiry: sweeper::ExpiryCursors,
 }
 
 impl Engine {
     /// Checks the rules against the processors; nothing runs yet.
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
-        let (feed, progress, redrives, reconcile) = Default::default();
-        let inner = Inner { ports, config, feed, progress, redrives, reconcile };
+        let (feed, progress, redrives, reconcile, expiry) = Default::default();
+        let inner = Inner { ports, config, feed, progress, redrives, reconcile, expiry };
         Ok(Engine { inner: Arc::new(inner) })
     }
 

@@ -13,6 +13,9 @@ pub use run::{Difference, ReconcileReport, ReconcileScope};
 use crate::Engine;
 use crate::error::CommandError;
 pub(crate) use board::Board;
+use filemill_core::audit::Actor;
+use filemill_core::ports::{ChangeSet, Durability};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 /// Runs when asked for, and by the schedule, until `stop`.
@@ -44,13 +47,21 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 
 impl Engine {
     /// Asks for a run and answers at once; [`Engine::reconcile_run`] tells how it goes. `Conflict` where one waits already.
-    pub async fn ask_reconcile(&self, scope: ReconcileScope) -> Result<ReconcileRun, CommandError> {
+    pub async fn ask_reconcile(&self, actor: &Actor, scope: ReconcileScope) -> Result<ReconcileRun, CommandError> {
         if let Some(bucket) = &scope.bucket
             && self.inner.ports.blobs.bucket(bucket).await?.is_none()
         {
             return Err(CommandError::not_found("bucket", bucket));
         }
-        self.inner.reconcile.ask(scope, self.now())
+        let audited = (!scope.is_dry_run).then(|| {
+            let target = scope.bucket.as_ref().map_or("all buckets", |bucket| bucket.as_str());
+            self.audited(actor, "reconcile", target, Value::Null)
+        });
+        let run = self.inner.reconcile.ask(scope, self.now())?;
+        if let Some(audited) = audited {
+            self.commit(ChangeSet::new().with(audited), Durability::Synced).await?;
+        }
+        Ok(run)
     }
 
     /// The newest run of this process, asked for or by the schedule.

@@ -2,5 +2,7 @@
 
 mod support;
 mod upkeep {
+    mod expiry;
     mod reconcile;
+    mod sweep;
 }

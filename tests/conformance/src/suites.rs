@@ -114,6 +114,7 @@ macro_rules! state_store_suite {
             cleaning_takes_what_ended_jobs_left_and_nothing_else,
             cleaning_spares_what_a_failed_job_keeps,
             cleaning_keeps_the_newest_events_and_their_numbers,
+            what_ended_long_ago_expires_and_nothing_else,
             counts_tell_what_waits_and_what_runs,
             a_task_that_is_not_leased_is_held_by_nobody,
             another_token_holds_nothing,

@@ -31,6 +31,10 @@ pub struct ConfigFile {
     pub storage: Storage,
     #[serde(default)]
     pub worker: Worker,
+    #[serde(default)]
+    pub reconcile: Reconcile,
+    #[serde(default)]
+    pub retention: Retention,
     #[serde(default, rename = "notify", deserialize_with = "notifications_come_later")]
     _notify: (),
     #[serde(default, rename = "alarms", deserialize_with = "alarms_come_later")]
@@ -41,8 +45,9 @@ pub struct ConfigFile {
 #[serde(deny_unknown_fields, default)]
 pub struct Bucket {
     pub max_size: Option<ByteSize>,
-    #[serde(rename = "expire_after", deserialize_with = "expiry_comes_later")]
-    _expire_after: (),
+    /// Objects are removed at this age.
+    #[serde(deserialize_with = "duration")]
+    pub expire_after: Option<Duration>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +101,53 @@ pub struct Worker {
     pub chunk_size: Option<ByteSize>,
 }
 
+/// The listing of buckets against the records of their files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    pub enabled: bool,
+    #[serde(deserialize_with = "duration")]
+    pub every: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub settle: Option<Duration>,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Reconcile { enabled: true, every: None, settle: None }
+    }
+}
+
+/// How long records are kept once nothing happens to them any more; `"never"` removes none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    pub jobs: Option<Kept>,
+    pub events: Option<Kept>,
+    pub uploads: Option<Kept>,
+    pub removed_files: Option<Kept>,
+    pub deliveries: Option<Kept>,
+    pub dead_letters: Option<Kept>,
+    pub audit: Option<Kept>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kept {
+    For(Duration),
+    ForEver,
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        if text == "never" {
+            return Ok(Kept::ForEver);
+        }
+        let days = filemill_core::duration::parse_duration(&text);
+        days.map(Kept::For).map_err(|e| D::Error::custom(format!("{e}, or \"never\"")))
+    }
+}
+
 fn version_one<'de, D: Deserializer<'de>>(d: D) -> Result<(), D::Error> {
     match i64::deserialize(d)? {
         1 => Ok(()),
@@ -113,8 +165,4 @@ fn notifications_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Er
 
 fn alarms_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
     Err(D::Error::custom("alarms come with a later version; leave [[alarms]] out (/metrics has the figures)"))
-}
-
-fn expiry_comes_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(D::Error::custom("expiry comes with a later version; leave expire_after out (nothing is removed by itself)"))
 }

@@ -134,13 +134,36 @@ fn the_schema_is_asked_for() {
 
 #[test]
 fn what_comes_later_is_said_and_not_ignored() {
-    for (text, word) in [
-        ("[[notify]]\non = [\"job.completed\"]\n", "notifications"),
-        ("[[alarms]]\nid = \"x\"\n", "alarms"),
-        ("[buckets.results]\nexpire_after = \"30d\"\n", "expiry"),
-    ] {
+    for (text, word) in
+        [("[[notify]]\non = [\"job.completed\"]\n", "notifications"), ("[[alarms]]\nid = \"x\"\n", "alarms")]
+    {
         let error = error_of(&format!("schema = 1\n{text}"));
         assert!(error.contains(word) && error.contains("later version"), "{error}");
+    }
+}
+
+#[test]
+fn times_are_read_and_bounded() {
+    let engine_of = |text: &str| load(text).expect("a good config").engine("w".into());
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let engine = engine_of(
+        "schema = 1\n[buckets.results]\nexpire_after = \"30d\"\n[retention]\njobs = \"never\"\nevents = \"7d\"\n\
+         [reconcile]\nevery = \"1h\"\n",
+    );
+    let results = BucketName::parse("results").expect("a name");
+    assert_eq!(engine.buckets[&results].expire_after, days(30));
+    assert_eq!((engine.retention.jobs, engine.retention.events, engine.retention.audit), (None, days(7), days(365)));
+    assert_eq!(engine.reconcile.every, Some(Duration::from_secs(3600)));
+    assert_eq!(engine_of("schema = 1\n[reconcile]\nenabled = false\n").reconcile.every, None);
+    for (text, word) in [
+        ("[buckets.results]\nexpire_after = \"1s\"\n", "buckets.results.expire_after is 1s; use \"1m\" to"),
+        ("[retention]\njobs = \"1h\"\n", "retention.jobs is 1h; use \"1d\" to"),
+        ("[retention]\njobs = \"always\"\n", "or \"never\""),
+        ("[retention]\njbos = \"9d\"\n", "jbos"),
+        ("[reconcile]\nevery = \"1s\"\n", "reconcile.every"),
+    ] {
+        let error = error_of(&format!("schema = 1\n{text}"));
+        assert!(error.contains(word), "{text}: {error}");
     }
 }
 

@@ -140,7 +140,7 @@ fn the_table_of_states_and_happenings() {
         row("resumed", || Happening::Resumed(vec![0]), None, "stale", "stale", ["stale"; 3]),
         row("kept long enough", || Happening::KeptLongEnough, None, "stale", "stale", ["stale"; 3]),
         row("retried", || Happening::Retried(None), None, "stale", "stale", ["stale", "queued", "queued"]),
-        row("stranded", || Happening::Stranded, None, "queued", "stale", ["stale"; 3]),
+        row("stranded", || Happening::Stranded { chunks: vec![0] }, None, "queued", "running", ["stale"; 3]),
     ];
     for (name, happening, held, expected) in rows {
         for (status, expected) in [Queued, Running, Completed, Failed, Cancelled].into_iter().zip(expected) {
@@ -242,6 +242,27 @@ fn a_resumed_job_does_only_what_is_not_done() {
 }
 
 #[test]
+fn a_stranded_job_gets_the_tasks_that_it_must_have() {
+    let tasks_of = |job: &Job, chunks: Vec<u32>| {
+        let snapshot = Snapshot { job, held: None, chunk_recorded: false };
+        match decide(snapshot, Happening::Stranded { chunks }, NOW, 0) {
+            Decision::Commit { changes, .. } => changes.tasks_made_ready(),
+            Decision::Stale(_) => Vec::new(),
+        }
+    };
+    let queued = job(None);
+    assert_eq!(tasks_of(&queued, Vec::new()), [TaskId::plan(&queued.id, 1)]);
+    let mut running = job(Some(3));
+    (running.chunks_planned, running.chunks_done) = (3, 1);
+    let chunk = |index| TaskId::chunk(&running.id, 1, index);
+    assert_eq!(tasks_of(&running, vec![0, 2, 7]), [chunk(0), chunk(2)], "never more than were begun");
+    running.chunks_planned = 1;
+    assert_eq!(tasks_of(&running, Vec::new()), [TaskId::chunk(&running.id, 1, 1)], "the next one");
+    (running.chunks_planned, running.chunks_done) = (3, 3);
+    assert_eq!(tasks_of(&running, Vec::new()), [TaskId::assemble(&running.id, 1)]);
+}
+
+#[test]
 fn a_task_of_an_earlier_run_is_dropped() {
     let mut job = job(Some(1));
     job.run = 2;
@@ -306,6 +327,10 @@ impl Model {
 
     fn job(&self) -> Job {
         serde_json::from_str(&self.job).expect("a job reads back")
+    }
+
+    fn begun_without_record(&self) -> Vec<u32> {
+        (0..self.job().chunks_planned).filter(|index| !self.chunks.contains(index)).collect()
     }
 
     fn apply(&mut self, changes: &ChangeSet) -> bool {
@@ -420,12 +445,12 @@ fn successors(model: &Model, chunks: u32) -> Vec<Model> {
         }
     }
     // one resumption is enough to bring everything old among the new
-    let unrecorded = (0..model.job().chunks_planned).filter(|index| !model.chunks.contains(index)).collect();
-    let resumed = (model.resumes == 0).then_some(Happening::Resumed(unrecorded));
-    for command in [Happening::Cancelled, Happening::Stranded].into_iter().chain(resumed) {
+    let unrecorded = model.begun_without_record();
+    let resumed = (model.resumes == 0).then_some(Happening::Resumed(unrecorded.clone()));
+    for command in [Happening::Cancelled, Happening::Stranded { chunks: unrecorded }].into_iter().chain(resumed) {
         let mut after = model.clone();
         let job = after.job();
-        let stranded = matches!(command, Happening::Stranded);
+        let stranded = matches!(command, Happening::Stranded { .. });
         after.resumes += u32::from(matches!(command, Happening::Resumed(_)));
         let has_task = after.tasks.keys().any(|t| t.run == job.run);
         if stranded && has_task {

@@ -14,6 +14,7 @@
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
 //! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
 //! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
+//! * S11 what expires has ended: never an open job, a pending upload, or the record of a file that is there.
 
 use super::{BoxError, Durability, PartRef, Staged};
 use crate::chunks::Survey;
@@ -75,6 +76,8 @@ pub trait StateStore: Send + Sync {
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError>;
     /// Open jobs that have no task at all: there should be none; the sweeper makes one.
     async fn stranded_jobs(&self, limit: u32) -> Result<Vec<Job>, StateError>;
+    /// Deletes up to `limit` records that ended before their time (S11). Answers how many.
+    async fn expire(&self, expiry: &Expiry, limit: u32) -> Result<Expired, StateError>;
     /// Deletes what jobs left that are [over](Job::is_over): tasks, chunk records, surveys; events beyond the newest `events_kept`. Answers how many.
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError>;
 
@@ -84,6 +87,40 @@ pub trait StateStore: Send + Sync {
     async fn last_event(&self) -> Result<u64, StateError>;
     /// Counts for metrics and health.
     async fn counts(&self) -> Result<StateCounts, StateError>;
+}
+
+/// Records of a kind that ended before this are removed; `None` keeps them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    pub jobs: Option<Timestamp>,
+    pub events: Option<Timestamp>,
+    /// By the end of their link.
+    pub uploads: Option<Timestamp>,
+    pub removed_files: Option<Timestamp>,
+}
+
+/// How many of each were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub jobs: u64,
+    pub events: u64,
+    pub uploads: u64,
+    pub removed_files: u64,
+}
+
+impl Expired {
+    pub fn total(&self) -> u64 {
+        self.jobs + self.events + self.uploads + self.removed_files
+    }
+}
+
+impl std::ops::AddAssign for Expired {
+    fn add_assign(&mut self, other: Self) {
+        self.jobs += other.jobs;
+        self.events += other.events;
+        self.uploads += other.uploads;
+        self.removed_files += other.removed_files;
+    }
 }
 
 #[derive(Debug, Default)]

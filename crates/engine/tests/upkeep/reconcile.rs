@@ -2,6 +2,7 @@
 
 use crate::support::{Service, bucket, build, engine_on, hello, key, running, started};
 use bytes::Bytes;
+use filemill_core::audit::Actor;
 use filemill_core::event::EventKind;
 use filemill_core::ids::FileId;
 use filemill_core::job::JobStatus;
@@ -174,12 +175,17 @@ async fn the_schedule_repairs_by_itself_and_a_run_asked_for_tells_how_it_went() 
     service.put("by schedule", Bytes::from_static(b"x")).await;
     lose_announcements(&service, false);
     assert_eq!(service.ended("by schedule").await[0].status, JobStatus::Completed);
-    let asked =
-        service.engine.ask_reconcile(ReconcileScope { bucket: Some(bucket("uploads")), is_dry_run: false }).await;
+    let asked = service
+        .engine
+        .ask_reconcile(&Actor::service(), ReconcileScope { bucket: Some(bucket("uploads")), is_dry_run: false })
+        .await;
     assert_eq!(asked.expect("a run").status, ReconcileStatus::Waiting);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let run = service.engine.reconcile_run().expect("a run");
     assert_eq!((run.status, run.report.objects), (ReconcileStatus::Done, 1));
     let nowhere = ReconcileScope { bucket: Some(bucket("nowhere")), is_dry_run: false };
-    assert!(matches!(service.engine.ask_reconcile(nowhere).await, Err(CommandError::NotFound { .. })));
+    assert!(matches!(
+        service.engine.ask_reconcile(&Actor::service(), nowhere).await,
+        Err(CommandError::NotFound { .. })
+    ));
 }

@@ -21,6 +21,7 @@ mod observe;
 mod openapi;
 mod problem;
 mod queues;
+mod reconcile;
 mod redrives;
 mod rules;
 mod tickets;
@@ -212,6 +213,7 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::get_dead_letter, dead_letters::discard_dead_letter))
         .routes(routes!(redrives::list_redrives))
         .routes(routes!(redrives::get_redrive))
+        .routes(routes!(reconcile::start_reconcile, reconcile::get_reconcile))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(damage::list_damage))
         .routes(routes!(health::metrics))

@@ -11,6 +11,7 @@ mod finding;
 mod job;
 mod problem;
 mod queue;
+mod reconcile;
 mod upload;
 
 pub use audit::AuditEntryView;
@@ -23,6 +24,7 @@ pub use finding::{FindingSummaryView, FindingView};
 pub use job::{JobStatusView, JobView};
 pub use problem::{FieldError, ProblemView};
 pub use queue::QueueView;
+pub use reconcile::ReconcileView;
 pub use upload::{UploadLinksView, UploadModeView, UploadView};
 
 use serde::Serialize;

@@ -11,6 +11,7 @@ mod findings;
 mod idempotency;
 mod jobs;
 mod operation;
+mod reconcile;
 mod rejects;
 mod service;
 mod strictness;

@@ -2,6 +2,8 @@
 
 use crate::backend::Backend;
 use crate::samples::*;
+use filemill_core::event::NewEvent;
+use filemill_core::file::File;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::ports::*;
 use filemill_core::upload::{Upload, UploadStatus};
@@ -87,6 +89,50 @@ pub async fn cleaning_keeps_the_newest_events_and_their_numbers(backend: Backend
     assert_eq!(backend.state.last_event().await.expect("last event"), last);
     let next = commit(&backend, [Change::Emit(event(10))]).await.expect("commit").last_event;
     assert!(next > Some(last), "a number is never given twice: {next:?} after {last}");
+}
+
+/// S11
+pub async fn what_ended_long_ago_expires_and_nothing_else(backend: Backend) {
+    let at = |secs| time().plus(Duration::from_secs(secs));
+    let ended = |name, finished| {
+        let job = with_status(job(name, 1), JobStatus::Failed);
+        Job { finished_at: Some(finished), ..job }
+    };
+    let (old, young, open) = (ended("old", at(10)), ended("young", at(30)), job("open", 1));
+    for job in [&old, &young, &open] {
+        stored_job(&backend, job, &[]).await;
+    }
+    let (pending, received) =
+        (upload("pending", 1), Upload { status: UploadStatus::Received, ..upload("received", 2) });
+    for upload in [&pending, &received] {
+        commit(&backend, [Change::InsertUpload(upload.clone())]).await.expect("insert");
+    }
+    let removed = |name, secs| File { removed_at: Some(at(secs)), ..file(name, 1) };
+    for file in [removed("old", 10), removed("young", 30), file("there", 1)] {
+        commit(&backend, [new_file(file)]).await.expect("insert");
+    }
+    commit(&backend, [Change::Emit(NewEvent { at: at(10), ..event(1) })]).await.expect("an old event");
+    commit(&backend, [Change::Emit(NewEvent { at: at(30), ..event(2) })]).await.expect("a young one");
+
+    let nothing = backend.state.expire(&Expiry::default(), 100).await.expect("expire");
+    assert_eq!(nothing, Expired::default(), "what has no time is kept");
+    let before = Some(at(20));
+    let expiry = Expiry { jobs: before, events: before, uploads: Some(at(100_000)), removed_files: before };
+    let mut all = Expired::default();
+    for _ in 0..5 {
+        all += backend.state.expire(&expiry, 1).await.expect("expire");
+    }
+    assert_eq!(all, Expired { jobs: 1, events: 1, uploads: 1, removed_files: 1 }, "one at a time");
+    for (job, is_there) in [(&old, false), (&young, true), (&open, true)] {
+        assert_eq!(backend.state.job(&job.id).await.expect("job").is_some(), is_there, "{job:?}");
+    }
+    for (upload, is_there) in [(&pending, true), (&received, false)] {
+        assert_eq!(backend.state.upload(&upload.id).await.expect("upload").is_some(), is_there, "{upload:?}");
+    }
+    for (name, is_there) in [("old", false), ("young", true), ("there", true)] {
+        assert_eq!(backend.state.file(&file(name, 1).id).await.expect("file").is_some(), is_there, "{name}");
+    }
+    assert_eq!(backend.state.events_after(0, 100).await.expect("events").len(), 1);
 }
 
 /// S5

@@ -1,0 +1,136 @@
+//! Objects of a bucket whose `expire_after` has passed are removed by an ordinary deletion, which is announced as any other.
+//!
+//! A page of each such bucket in a sweep, so that a bucket of any size costs little at a time. Spared are objects that an
+//! open job reads, until it has ended, and versions that ingest has not recorded yet.
+
+use crate::Engine;
+use crate::error::CommandError;
+use filemill_core::archive::ARCHIVE_KIND;
+use filemill_core::file::File;
+use filemill_core::ids::FileId;
+use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits;
+use filemill_core::object::{BucketName, ObjectInfo};
+use filemill_core::ports::{BlobError, JobQuery, ListObjects, Precondition, StateError};
+use filemill_core::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Objects of a bucket looked at in one sweep.
+const PAGE: u32 = 1000;
+/// A bucket that was looked through is not looked at again before a hundredth of its time has passed, within these.
+const REST_MIN: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_secs(3600);
+
+/// How far each bucket was looked through. In memory: after a restart it begins anew.
+#[derive(Default)]
+pub(crate) struct Cursors(Mutex<BTreeMap<BucketName, Cursor>>);
+
+#[derive(Clone, Default)]
+struct Cursor {
+    after: Option<String>,
+    rests_until: Timestamp,
+}
+
+impl Cursors {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<BucketName, Cursor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) async fn expire_objects(engine: &Engine) -> Result<(), CommandError> {
+    for (bucket, settings) in &engine.inner.config.buckets {
+        if let Some(expire_after) = settings.expire_after {
+            expire_page(engine, bucket, expire_after).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duration) -> Result<(), CommandError> {
+    let cursors = &engine.inner.expiry;
+    let cursor = cursors.all().get(bucket).cloned().unwrap_or_default();
+    let now = engine.now();
+    if now < cursor.rests_until {
+        return Ok(());
+    }
+    let query = ListObjects {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        after: cursor.after,
+        limit: PAGE,
+    };
+    let page = match engine.inner.ports.blobs.list(&query).await {
+        Err(BlobError::NotFound(_)) => return Ok(()),
+        other => other?,
+    };
+    let born_before = now.minus(expire_after);
+    let overdue: Vec<ObjectInfo> = page.objects.into_iter().filter(|o| o.modified_at < born_before).collect();
+    if !overdue.is_empty() {
+        let archives_since = oldest_archive_job(engine, bucket).await?;
+        for object in overdue {
+            let due_at = object.modified_at.plus(expire_after);
+            // archive jobs name their files in their input; one that was there first may name this one
+            if archives_since.is_none_or(|since| since >= due_at) {
+                expire(engine, &object).await?;
+            }
+        }
+    }
+    let rests_until = match page.next {
+        Some(_) => Timestamp::ZERO,
+        None => now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX)),
+    };
+    cursors.all().insert(bucket.clone(), Cursor { after: page.next, rests_until });
+    Ok(())
+}
+
+async fn expire(engine: &Engine, object: &ObjectInfo) -> Result<(), CommandError> {
+    if !is_recorded(engine, object).await? || is_read(engine, object).await? {
+        return Ok(());
+    }
+    let condition = Precondition::IfSequencer(object.sequencer.clone());
+    match engine.inner.ports.blobs.delete(&object.bucket, &object.key, condition).await {
+        Ok(Some(_)) => {
+            metrics::counter!("filemill_expired_total", "what" => "object").increment(1);
+            tracing::info!(bucket = %object.bucket, key = %object.key, "object expired");
+            Ok(())
+        }
+        // another sweeper was faster, or a newer version came
+        Ok(None) | Err(BlobError::NotFound(_) | BlobError::Conflict(_)) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Its jobs are born with its record; before that nobody knows who reads it.
+async fn is_recorded(engine: &Engine, object: &ObjectInfo) -> Result<bool, StateError> {
+    let file = engine.inner.ports.state.file(&FileId::of(&object.bucket, &object.key)).await?;
+    let is_this = |file: &File| file.sequencer == object.sequencer && file.removed_at.is_none();
+    Ok(file.as_ref().is_some_and(is_this))
+}
+
+async fn is_read(engine: &Engine, object: &ObjectInfo) -> Result<bool, StateError> {
+    Ok(!engine.inner.ports.state.open_jobs_of(&object.bucket, &object.key).await?.is_empty())
+}
+
+/// When the oldest open job was born that may read any object of this bucket. More of them than a page counts as the
+/// beginning of time: then nothing expires until there are fewer.
+async fn oldest_archive_job(engine: &Engine, bucket: &BucketName) -> Result<Option<Timestamp>, StateError> {
+    let rules = engine.inner.config.rules.all().iter().filter(|rule| rule.process.kind == ARCHIVE_KIND);
+    let mut oldest: Option<Timestamp> = None;
+    for rule in rules {
+        for status in [JobStatus::Queued, JobStatus::Running] {
+            let (status, rule) = (Some(status), Some(rule.id.clone()));
+            let query = JobQuery { status, rule, limit: limits::PAGE_MAX, ..JobQuery::default() };
+            let page = engine.inner.ports.state.jobs(&query).await?;
+            if page.more {
+                return Ok(Some(Timestamp::ZERO));
+            }
+            let may_read = |job: &&Job| job.sources.as_ref().is_none_or(|allowed| allowed.contains(bucket));
+            let born = page.items.iter().filter(may_read).map(|job| job.created_at).min();
+            oldest = oldest.into_iter().chain(born).min();
+        }
+    }
+    Ok(oldest)
+}
