@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0003_records.sql"),
     include_str!("schema/0004_attempts.sql"),
     include_str!("schema/0005_scrubbing.sql"),
+    include_str!("schema/0006_message_queues.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
