@@ -44,7 +44,7 @@ pub use reconcile::{Difference, ReconcileReport, ReconcileRun, ReconcileScope, R
 pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
-use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,7 @@ pub struct Ports {
     pub blobs: Arc<dyn BlobStore>,
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn TaskQueue>,
+    pub messages: Arc<dyn MessageQueues>,
     pub clock: Arc<dyn Clock>,
     pub processors: Registry,
     pub compute: Compute,
