@@ -60,7 +60,7 @@ impl MessageQueues for LocalStore {
     }
 
     async fn send(&self, queue: &MessageQueueName, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, MessageError> {
-        self.blobs.check_room()?;
+        self.blobs.check_room(messages.iter().map(NewMessage::bytes).sum())?;
         let (queue, counters) = (queue.clone(), Arc::clone(&self.messages));
         self.write(Durability::Synced, move |tx| {
             messages::send(tx, &queue, &messages, &mut counters.lock().unwrap_or_else(PoisonError::into_inner))

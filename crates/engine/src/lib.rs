@@ -13,6 +13,7 @@ mod config;
 mod dead_letters;
 mod error;
 mod feed;
+mod from_queues;
 mod ingest;
 mod oneshot;
 mod progress;
@@ -87,7 +88,8 @@ impl Engine {
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Creates the configured buckets that are missing. Idempotent; call it before the doors open.
+    /// Creates the configured buckets and the message queues of rules that are missing. Idempotent; call it before the doors
+    /// open.
     pub async fn prepare(&self) -> Result<(), CommandError> {
         for bucket in self.inner.config.bucket_names() {
             if self.inner.ports.blobs.bucket(&bucket).await?.is_none() {
@@ -97,14 +99,15 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(from_queues::prepare(self).await?)
     }
 
-    /// Ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
+    /// Takes messages, ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
         tokio::join!(
+            from_queues::run(self, stop.clone()),
             ingest::run(self, stop.clone()),
             worker::run(self, stop.clone()),
             sweeper::run(self, stop.clone()),

@@ -1,4 +1,5 @@
-//! Makes good what was missed: uploads that never came, parts that nobody gathers, jobs without a task, leftovers.
+//! Makes good what was missed: uploads that never came, parts that nobody gathers, jobs without a task,
+//! leftovers, messages that grew old.
 //!
 //! Every duty is idempotent and guarded, so that several sweepers at once are harmless. Expired leases need no duty:
 //! the queue leases them again.
@@ -47,6 +48,7 @@ async fn pass(engine: &Engine, with_store: bool) -> Result<(), CommandError> {
     abort_forgotten_multiparts(engine).await?;
     let state = &engine.inner.ports.state;
     while state.clean(limits::EVENTS_KEPT, limits::SWEEP_BATCH).await? >= u64::from(limits::SWEEP_BATCH) {}
+    while engine.inner.ports.messages.tidy(limits::SWEEP_BATCH).await? >= u64::from(limits::SWEEP_BATCH) {}
     if with_store {
         engine.inner.ports.blobs.sweep().await?;
     }
