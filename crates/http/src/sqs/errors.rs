@@ -3,7 +3,7 @@
 //! A message says what was wrong and what may be given; it never carries an expected signature or a secret.
 
 use super::body::BodyProblem;
-use filemill_core::ports::MessageError;
+use filemill_core::ports::{MessageError, is_full};
 
 /// `kind` is the JSON protocol's name of the error, `query_code` the code that clients and scripts compare with.
 #[derive(Debug)]
@@ -141,6 +141,10 @@ impl From<MessageError> for Refusal {
             }
             MessageError::Invalid(message) => Refusal::invalid(message),
             MessageError::OverLimit => Refusal::new(403, "OverLimit", "OverLimit", e.to_string()),
+            MessageError::Unavailable(source) if is_full(source.as_ref()) => {
+                tracing::warn!(error = %source, "a message found no room");
+                come_again("The storage is full; nothing was stored. Try again later.")
+            }
             MessageError::Unavailable(source) => {
                 tracing::error!(error = %source, "message queues are unavailable");
                 come_again("The message queues are unavailable. Try again later.")
