@@ -12,6 +12,7 @@ mod jobs;
 mod machine;
 mod peer;
 mod process;
+mod queues;
 mod report;
 mod service;
 mod signing;
@@ -22,6 +23,7 @@ mod workplace;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use jobs::Plan;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use toolbox::Toolbox;
 use workplace::Workplace;
@@ -60,6 +62,12 @@ struct Cli {
     /// How many small files, for archives and Markdown
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     files: u64,
+    /// A PostgreSQL on the same disk, for queues: "host=127.0.0.1 port=5432 user=postgres"
+    #[arg(long)]
+    postgres: Option<String>,
+    /// A Redis on the same disk, for queues: 127.0.0.1:6379
+    #[arg(long)]
+    redis: Option<SocketAddr>,
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -100,6 +108,8 @@ enum Job {
     Latency,
     /// 1,000 files of 1 KB, upload to all results: against inotifywait and sed
     Burst,
+    /// Cycles of messages: against PostgreSQL and Redis, where their addresses are given
+    Queue,
     /// The service without work
     Idle,
 }
@@ -128,13 +138,16 @@ fn main() -> Result<()> {
         large_bytes: cli.large_mib << 20,
         medium_bytes: cli.medium_mib << 20,
         files: cli.files,
+        postgres: cli.postgres.as_deref(),
+        redis: cli.redis,
     };
     let mut rows = Vec::new();
-    let measures: [(Job, Measure); 11] = [
+    let measures: [(Job, Measure); 12] = [
         (Job::Idle, jobs::idle::measure),
         (Job::Latency, jobs::latency::measure),
         (Job::PutSmall, jobs::put_small::measure),
         (Job::Burst, jobs::burst::measure),
+        (Job::Queue, jobs::queue::measure),
         (Job::PutLarge, jobs::put_large::measure),
         (Job::Prefix, jobs::prefix::measure),
         (Job::Csv, jobs::csv::measure),

@@ -1,5 +1,6 @@
 //! What the embedded store has to be told.
 
+use filemill_core::limits::MESSAGES_IN_FLIGHT_MAX;
 use filemill_core::ports::Clock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct LocalConfig {
     pub clock: Arc<dyn Clock>,
     /// Bytes of the disk that new content must leave free; `None`: 5 % of it, 1 GiB at most.
     pub reserve: Option<u64>,
+    /// Messages of one queue; the default is SQS's.
+    pub messages_in_flight_max: u64,
 }
 
 impl LocalConfig {
@@ -29,6 +32,7 @@ impl LocalConfig {
             secret_access_key: String::new(),
             clock,
             reserve: None,
+            messages_in_flight_max: MESSAGES_IN_FLIGHT_MAX,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a group of writes does outside of the database, once it is committed.
 
 use crate::blobs::BlobId;
+use crate::message_bells::{MessageBells, News};
 use crate::signal::Signal;
 use crate::stage::StagedFile;
 use filemill_core::time::Timestamp;
@@ -19,6 +20,7 @@ pub(crate) struct Effects {
     pub(crate) announced: u64,
     pub(crate) acknowledged: u64,
     pub(crate) tasks: Option<TaskNews>,
+    pub(crate) messages: Vec<News>,
 }
 
 /// The last word of a group about tasks.
@@ -30,7 +32,7 @@ pub(crate) enum TaskNews {
     Drained { next: Option<Timestamp> },
 }
 
-/// What waits for announcements and tasks looks here.
+/// What waits for announcements, tasks and messages looks here.
 #[derive(Default)]
 pub(crate) struct Bells {
     pub(crate) announcements_waiting: AtomicU64,
@@ -38,6 +40,7 @@ pub(crate) struct Bells {
     pub(crate) ready: Signal,
     /// When a task becomes ready by itself, as far as the last lease saw.
     pub(crate) next_ready: watch::Sender<Option<Timestamp>>,
+    pub(crate) messages: MessageBells,
 }
 
 impl Bells {
@@ -45,6 +48,7 @@ impl Bells {
         self.announcements_waiting.fetch_add(effects.announced, Ordering::AcqRel);
         let before = self.announcements_waiting.fetch_sub(effects.acknowledged, Ordering::AcqRel);
         self.announced.set(before > effects.acknowledged);
+        self.messages.ring(&effects.messages);
         match effects.tasks {
             None => {}
             Some(TaskNews::Ready) => self.ready.set(true),

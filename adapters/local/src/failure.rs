@@ -3,7 +3,7 @@
 //! `StoreFailure` is the store's own: the disk, the database, a shutdown. `Halt` is how a piece of database work ends
 //! early: refused by a rule of the port, or failed by the database under it.
 
-use filemill_core::ports::{BlobError, LeaseError, StateError};
+use filemill_core::ports::{BlobError, LeaseError, MessageError, StateError};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -94,6 +94,15 @@ impl From<StoreFailure> for StateError {
 impl From<StoreFailure> for LeaseError {
     fn from(e: StoreFailure) -> Self {
         LeaseError::Unavailable(Box::new(e))
+    }
+}
+
+impl From<StoreFailure> for MessageError {
+    fn from(e: StoreFailure) -> Self {
+        match e {
+            StoreFailure::Corrupt(what) => MessageError::Corrupt(what.to_string()),
+            other => MessageError::Unavailable(Box::new(other)),
+        }
     }
 }
 

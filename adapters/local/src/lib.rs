@@ -1,4 +1,4 @@
-//! The embedded default: blobs, state and queue over one SQLite file and one folder of blobs.
+//! The embedded default: blobs, state, tasks and messages over one SQLite file and one folder of blobs.
 //!
 //! `DIR/filemill.db` holds everything but large content (open it with the `sqlite3` shell: plain tables, real names);
 //! `DIR/blobs/` holds that; `DIR/lock` keeps a second process out. What was answered with `Synced` survives a power
@@ -26,6 +26,10 @@ mod housekeeper;
 mod jobs;
 mod listing;
 mod log;
+mod message_bells;
+mod message_port;
+mod message_rows;
+mod messages;
 mod migrations;
 mod multipart;
 mod objects;

@@ -11,6 +11,7 @@ use crate::feed;
 use crate::flusher::Flusher;
 use crate::housekeeper::{Housekeeper, chores};
 use crate::log::Log;
+use crate::messages::MessageCounters;
 use crate::migrations::migrate;
 use crate::pins::Pins;
 use crate::presign::Presigner;
@@ -71,7 +72,8 @@ impl LocalStore {
         let folder = config.dir.join("blobs");
         let blobs = Arc::new(BlobFolder::open(folder, pins, Arc::clone(&health), config.reserve)?);
         let recovered = recovery::recover(&db, &blobs, config.clock.now())?;
-        blobs.number_from_start(count_start(&mut db, was_closed)?);
+        let start = count_start(&mut db, was_closed)?;
+        blobs.number_from_start(start);
         let bells = Arc::new(first_bells(&db)?);
         let leases = LeaseCounters { token: tasks::highest_token(&db)?, leases: 0 };
 
@@ -105,6 +107,7 @@ impl LocalStore {
             chores,
             log,
             leases: Arc::new(Mutex::new(leases)),
+            messages: Arc::new(Mutex::new(MessageCounters::of_start(start, config.messages_in_flight_max))),
             stranded_after: Mutex::default(),
             presigner,
             clock: config.clock,

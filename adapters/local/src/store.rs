@@ -5,6 +5,7 @@ use crate::effects::Bells;
 use crate::failure::{Step, StoreFailure};
 use crate::housekeeper::Chores;
 use crate::log::Log;
+use crate::messages::MessageCounters;
 use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::Readers;
@@ -19,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// Blobs, state and queue over one SQLite file and one folder. Shared as an `Arc`; the last one dropped closes the store.
+/// Blobs, state, tasks and messages over one SQLite file and one folder. Shared as an `Arc`; the last one dropped closes the store.
 pub struct LocalStore {
     /// There until the store is dropped.
     pub(crate) writer: Option<Writer>,
@@ -30,6 +31,7 @@ pub struct LocalStore {
     pub(crate) chores: Chores,
     pub(crate) log: Arc<Log>,
     pub(crate) leases: Arc<Mutex<LeaseCounters>>,
+    pub(crate) messages: Arc<Mutex<MessageCounters>>,
     /// Where the last look for stranded jobs stopped.
     pub(crate) stranded_after: Mutex<String>,
     pub(crate) presigner: Presigner,

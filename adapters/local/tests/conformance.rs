@@ -10,6 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 
+const IN_FLIGHT_MAX: u64 = 100;
+
 struct Hand {
     folder: TempDir,
     clock: Arc<HandClock>,
@@ -26,9 +28,11 @@ fn opened(mut hand: Hand) -> Backend {
     config.access_key_id = "an-id-for-tests".into();
     config.secret_access_key = "a-secret-for-tests".into();
     config.reserve = Some(0);
+    config.messages_in_flight_max = IN_FLIGHT_MAX;
     let store = LocalStore::open(config).expect("open");
     hand.store = Arc::downgrade(&store);
-    Backend { blobs: store.clone(), state: store.clone(), queue: store, outside: Box::new(hand) }
+    let (blobs, state, queue) = (store.clone(), store.clone(), store.clone());
+    Backend { blobs, state, queue, messages: store, in_flight_max: IN_FLIGHT_MAX, outside: Box::new(hand) }
 }
 
 #[async_trait]
@@ -76,3 +80,4 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
 filemill_conformance::blob_store_suite!(fresh());
 filemill_conformance::state_store_suite!(fresh());
 filemill_conformance::task_queue_suite!(fresh());
+filemill_conformance::message_queues_suite!(fresh());

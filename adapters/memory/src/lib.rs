@@ -12,6 +12,7 @@ mod content;
 mod faults;
 mod inspect;
 mod listing;
+mod messages;
 mod multipart;
 mod queue;
 mod scrub;

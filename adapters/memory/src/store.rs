@@ -7,7 +7,7 @@ use crate::content::StageCount;
 use crate::faults::FaultPlan;
 use crate::scrub::ScrubMemory;
 use crate::world::World;
-use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, StateError};
+use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError};
 use filemill_core::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ pub struct MemoryOptions {
     pub keeps_trace: bool,
     /// A run with more calls than this runs in a circle: no further call ends.
     pub calls_max: u64,
+    /// Of one message queue; the default is SQS's.
+    pub messages_in_flight_max: u64,
 }
 
 impl Default for MemoryOptions {
@@ -37,11 +39,12 @@ impl Default for MemoryOptions {
             max_parts: filemill_core::limits::PARTS_MAX,
             keeps_trace: false,
             calls_max: u64::MAX,
+            messages_in_flight_max: filemill_core::limits::MESSAGES_IN_FLIGHT_MAX,
         }
     }
 }
 
-/// Implements `BlobStore`, `StateStore` and `TaskQueue`.
+/// Implements `BlobStore`, `StateStore`, `TaskQueue` and `MessageQueues`.
 pub struct MemoryStore {
     world: Mutex<World>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -54,6 +57,8 @@ pub struct MemoryStore {
     pub(crate) announced: Notify,
     /// Rings when a task may be ready.
     pub(crate) ready: Notify,
+    /// Rings when something changed in a message queue.
+    pub(crate) mailed: Notify,
 }
 
 impl MemoryStore {
@@ -67,6 +72,7 @@ impl MemoryStore {
             room: Mutex::new(None),
             announced: Notify::new(),
             ready: Notify::new(),
+            mailed: Notify::new(),
         }
     }
 
@@ -167,6 +173,12 @@ impl Outage for BlobError {
 impl Outage for StateError {
     fn outage(why: &'static str) -> Self {
         StateError::Unavailable(why.into())
+    }
+}
+
+impl Outage for MessageError {
+    fn outage(why: &'static str) -> Self {
+        MessageError::Unavailable(why.into())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::content::Content;
 use crate::faults::{Dice, FaultPlan};
+use crate::messages::{MessageKey, MessageRow, QueueRow};
 use crate::trace::Trace;
 use filemill_core::chunks::Survey;
 use filemill_core::event::NewEvent;
@@ -12,6 +13,7 @@ use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
+use filemill_core::message::MessageQueueName;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{Announcement, BucketInfo, Durability, MultipartInfo, PartInfo};
 use filemill_core::record::{Record, RecordKind};
@@ -69,6 +71,8 @@ pub(crate) enum Counter {
     Part,
     Event,
     Token,
+    /// Of queues, messages and receipts alike.
+    Message,
 }
 
 #[derive(Default)]
@@ -90,6 +94,8 @@ pub(crate) struct Tables {
     pub files: BTreeMap<FileId, File>,
     pub uploads: BTreeMap<UploadId, Upload>,
     pub events: BTreeMap<u64, NewEvent>,
+    pub message_queues: BTreeMap<MessageQueueName, QueueRow>,
+    pub messages: BTreeMap<MessageKey, MessageRow>,
     pub counters: BTreeMap<Counter, u64>,
 }
 
@@ -176,7 +182,7 @@ impl World {
 
     /// The power went: the dice say how many of the unsynced steps had reached the disk. Answers how many had not.
     pub fn crash(&mut self) -> usize {
-        let told = self.tables.counters.get(&Counter::Event).copied();
+        let told = [Counter::Event, Counter::Message].map(|c| (c, self.tables.counters.get(&c).copied()));
         let lost = self.dice.below(self.undo.len() as u64 + 1) as usize;
         for step in self.undo.drain(self.undo.len() - lost..).rev() {
             for undo in step.into_iter().rev() {
@@ -184,9 +190,9 @@ impl World {
             }
         }
         self.undo.clear();
-        if let Some(told) = told {
-            // numbers are not given twice, though their events are lost (S6)
-            self.tables.counters.insert(Counter::Event, told);
+        for (counter, told) in told {
+            // numbers are not given twice, though their events (S6) or claims (M4) are lost
+            self.tables.counters.extend(told.map(|told| (counter, told)));
         }
         self.drained_at = None;
         lost

@@ -7,6 +7,8 @@ use filemill_memory::{MemoryOptions, MemoryStore};
 use std::sync::Arc;
 use std::time::Duration;
 
+const IN_FLIGHT_MAX: u64 = 100;
+
 struct Hand {
     store: Arc<MemoryStore>,
     clock: Arc<HandClock>,
@@ -14,12 +16,13 @@ struct Hand {
 
 fn backend(store: Arc<MemoryStore>, clock: Arc<HandClock>) -> Backend {
     let outside = Box::new(Hand { store: store.clone(), clock });
-    Backend { blobs: store.clone(), state: store.clone(), queue: store, outside }
+    let (blobs, state, queue) = (store.clone(), store.clone(), store.clone());
+    Backend { blobs, state, queue, messages: store, in_flight_max: IN_FLIGHT_MAX, outside }
 }
 
 async fn fresh(publishes: bool) -> Backend {
     let clock = Arc::new(HandClock::new());
-    let options = MemoryOptions { publishes, ..MemoryOptions::default() };
+    let options = MemoryOptions { publishes, messages_in_flight_max: IN_FLIGHT_MAX, ..MemoryOptions::default() };
     backend(Arc::new(MemoryStore::new(clock.clone(), options)), clock)
 }
 
@@ -49,6 +52,7 @@ mod publishing {
     filemill_conformance::blob_store_suite!(fresh(true));
     filemill_conformance::state_store_suite!(fresh(true));
     filemill_conformance::task_queue_suite!(fresh(true));
+    filemill_conformance::message_queues_suite!(fresh(true));
 }
 
 mod not_publishing {

@@ -9,6 +9,7 @@ pub mod markdown;
 pub mod prefix;
 pub mod put_large;
 pub mod put_small;
+pub mod queue;
 pub mod sentiment;
 pub mod zip;
 
@@ -21,6 +22,7 @@ use crate::report::{Row, Side, Target};
 use crate::toolbox::Toolbox;
 use crate::workplace::Workplace;
 use anyhow::Result;
+use std::net::SocketAddr;
 
 /// What a run was asked for.
 pub struct Plan<'a> {
@@ -31,6 +33,9 @@ pub struct Plan<'a> {
     pub medium_bytes: u64,
     /// How many small ones there are of a kind.
     pub files: u64,
+    /// Where the peers of our message queues are.
+    pub postgres: Option<&'a str>,
+    pub redis: Option<SocketAddr>,
 }
 
 impl Plan<'_> {

@@ -5,7 +5,7 @@ use crate::config::file::Storage;
 use crate::credentials::Credentials;
 use crate::exit::Ending;
 use anyhow::{Context, Result};
-use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
 use filemill_custom::{Definition, KernelFences, Launcher};
 use filemill_engine::{Chance, Compute, Ports, Registry};
 use filemill_local::{LocalConfig, LocalStore};
@@ -62,7 +62,8 @@ pub fn open(
     Ok(Ports {
         blobs: store.clone() as Arc<dyn BlobStore>,
         state: store.clone() as Arc<dyn StateStore>,
-        queue: store as Arc<dyn TaskQueue>,
+        queue: store.clone() as Arc<dyn TaskQueue>,
+        messages: store as Arc<dyn MessageQueues>,
         clock,
         processors,
         compute: Compute::Threads,

@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod line_survey;
 pub mod matching;
+pub mod message;
 pub mod object;
 pub mod ports;
 pub mod record;

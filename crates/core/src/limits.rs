@@ -215,3 +215,32 @@ pub const FEED_FRAME_BYTES_MAX: usize = MIB as usize;
 pub const FEED_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Live feed: a WebSocket client that answered no ping for this long is gone; one message may take as long to send.
 pub const FEED_SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// SQS: a queue's name.
+pub const MESSAGE_QUEUE_NAME_BYTES_MAX: usize = 80;
+/// Guards the list of message queues, and what a sweep walks through.
+pub const MESSAGE_QUEUES_MAX: usize = 1000;
+/// SQS: a message with its attributes, and a batch of them; the least that a queue's own limit may be.
+pub const MESSAGE_BYTES_MAX: u32 = MIB as u32;
+pub const MESSAGE_BYTES_MAX_MIN: u32 = KIB as u32;
+/// SQS: messages of one call, and attributes of one message.
+pub const MESSAGE_BATCH_MAX: usize = 10;
+pub const MESSAGE_ATTRIBUTES_MAX: usize = 10;
+/// SQS: how long a received message is invisible.
+pub const MESSAGE_VISIBILITY_DEFAULT: Duration = Duration::from_secs(30);
+pub const MESSAGE_VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
+/// SQS: how long a message is kept.
+pub const MESSAGE_RETENTION_MIN: Duration = Duration::from_secs(60);
+pub const MESSAGE_RETENTION_DEFAULT: Duration = Duration::from_secs(4 * 86_400);
+pub const MESSAGE_RETENTION_MAX: Duration = Duration::from_secs(14 * 86_400);
+/// SQS: the longest delay of a message, and the longest wait of a receive.
+pub const MESSAGE_DELAY_MAX: Duration = Duration::from_secs(900);
+pub const MESSAGE_WAIT_MAX: Duration = Duration::from_secs(20);
+/// SQS: `maxReceiveCount`.
+pub const MESSAGE_RECEIVES_MAX: u32 = 1000;
+/// SQS: messages of a standard queue that are received and not deleted.
+pub const MESSAGES_IN_FLIGHT_MAX: u64 = 120_000;
+/// A request to the message queues: a batch of 1 MiB in JSON, with escapes that make three bytes of one.
+pub const SQS_BODY_BYTES_MAX: u64 = 4 * MIB;
+/// Such requests are held before their signature can be verified: all that are on their way in, together.
+pub const SQS_BODIES_BYTES_MAX: u64 = 128 * MIB;

@@ -3,11 +3,13 @@
 use crate::key_template::KeyTemplate;
 use crate::limits;
 use crate::matching::{Pattern, Subject};
+use crate::message::MessageQueueName;
 use crate::object::{BucketName, Origin};
 use crate::reject::RejectTolerance;
 use crate::retry::RetryPolicy;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,6 +61,9 @@ pub struct Rule {
     pub id: RuleId,
     /// The bucket whose objects start this rule.
     pub from: BucketName,
+    /// A message queue: each of its messages becomes an object in `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_queue: Option<MessageQueueName>,
     #[serde(rename = "match", default)]
     pub pattern: Pattern,
     pub process: Process,
@@ -161,6 +166,7 @@ impl RuleSet {
                 ));
             }
         }
+        check_message_queues(&rules)?;
         Ok(RuleSet { rules: rules.into_iter().map(Arc::new).collect() })
     }
 
@@ -172,6 +178,12 @@ impl RuleSet {
         self.rules.iter().find(|r| r.id == *id)
     }
 
+    /// The message queues that start rules, each with the bucket that its messages go to.
+    pub fn message_queues(&self) -> BTreeMap<MessageQueueName, BucketName> {
+        let enabled = self.rules.iter().filter(|rule| rule.enabled);
+        enabled.filter_map(|rule| Some((rule.from_queue.clone()?, rule.from.clone()))).collect()
+    }
+
     pub fn starting_from<'a>(
         &'a self,
         bucket: &'a BucketName,
@@ -180,6 +192,22 @@ impl RuleSet {
     ) -> impl Iterator<Item = &'a Arc<Rule>> {
         self.rules.iter().filter(move |r| r.takes(bucket, subject, origin)).take(limits::RULES_PER_OBJECT_MAX)
     }
+}
+
+/// A message becomes one object, so its queue belongs to one bucket.
+fn check_message_queues(rules: &[Rule]) -> Result<(), String> {
+    let mut buckets = BTreeMap::new();
+    for rule in rules {
+        let Some(queue) = &rule.from_queue else { continue };
+        let bucket = buckets.entry(queue).or_insert(&rule.from);
+        if **bucket != rule.from {
+            return Err(format!(
+                "rule {:?}: messages of {queue} already go to bucket {bucket}; use the same `from`, or another queue",
+                rule.id.as_str()
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -226,6 +254,21 @@ mod tests {
         let mut json = serde_json::to_value(rule()).expect("json");
         json["quue"] = "x".into();
         assert!(serde_json::from_value::<Rule>(json).is_err());
+    }
+
+    #[test]
+    fn a_message_queue_belongs_to_one_bucket() {
+        let from = |id: &str, bucket: &str, queue: &str| {
+            let mut json = serde_json::to_value(rule()).expect("json");
+            (json["id"], json["from"], json["from_queue"]) = (id.into(), bucket.into(), queue.into());
+            serde_json::from_value::<Rule>(json).expect("a rule")
+        };
+        let rules = RuleSet::new(vec![rule(), from("a", "one", "q"), from("b", "one", "q"), from("c", "two", "r")]);
+        let queues = rules.expect("good rules").message_queues();
+        let pairs: Vec<_> = queues.iter().map(|(queue, bucket)| (queue.as_str(), bucket.as_str())).collect();
+        assert_eq!(pairs, [("q", "one"), ("r", "two")]);
+        let error = RuleSet::new(vec![from("a", "one", "q"), from("b", "two", "q")]).expect_err("two buckets");
+        assert!(error.contains("messages of q already go to bucket one"), "{error}");
     }
 
     #[test]

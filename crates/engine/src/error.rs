@@ -1,6 +1,6 @@
 //! What a command or query can answer besides success, by what the caller can do about it.
 
-use filemill_core::ports::{BlobConflict, BlobError, BoxError, InvalidBlob, StateError, is_full};
+use filemill_core::ports::{BlobConflict, BlobError, BoxError, InvalidBlob, MessageError, StateError, is_full};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -62,6 +62,20 @@ impl From<BlobError> for CommandError {
             BlobError::Invalid(e) => CommandError::invalid("request", e.to_string()),
             BlobError::Unavailable(source) => CommandError::unavailable(source),
             e @ BlobError::Corrupt(_) => CommandError::Internal(Box::new(e)),
+        }
+    }
+}
+
+impl From<MessageError> for CommandError {
+    fn from(e: MessageError) -> Self {
+        match e {
+            MessageError::NotFound(name) => CommandError::not_found("message queue", name),
+            MessageError::Conflict(_) | MessageError::OverLimit => {
+                CommandError::Conflict { code: "conflict", message: e.to_string() }
+            }
+            MessageError::Invalid(message) => CommandError::invalid("message", message),
+            MessageError::Unavailable(source) => CommandError::unavailable(source),
+            MessageError::Corrupt(_) => CommandError::Internal(Box::new(e)),
         }
     }
 }

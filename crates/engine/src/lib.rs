@@ -13,6 +13,7 @@ mod config;
 mod dead_letters;
 mod error;
 mod feed;
+mod from_queues;
 mod ingest;
 mod oneshot;
 mod progress;
@@ -44,7 +45,7 @@ pub use reconcile::{Difference, ReconcileReport, ReconcileRun, ReconcileScope, R
 pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
-use filemill_core::ports::{BlobStore, Clock, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,7 @@ pub struct Ports {
     pub blobs: Arc<dyn BlobStore>,
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn TaskQueue>,
+    pub messages: Arc<dyn MessageQueues>,
     pub clock: Arc<dyn Clock>,
     pub processors: Registry,
     pub compute: Compute,
@@ -87,7 +89,8 @@ impl Engine {
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Creates the configured buckets that are missing. Idempotent; call it before the doors open.
+    /// Creates the configured buckets and the message queues of rules that are missing. Idempotent; call it before the doors
+    /// open.
     pub async fn prepare(&self) -> Result<(), CommandError> {
         for bucket in self.inner.config.bucket_names() {
             if self.inner.ports.blobs.bucket(&bucket).await?.is_none() {
@@ -97,14 +100,15 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(from_queues::prepare(self).await?)
     }
 
-    /// Ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
+    /// Takes messages, ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
         tokio::join!(
+            from_queues::run(self, stop.clone()),
             ingest::run(self, stop.clone()),
             worker::run(self, stop.clone()),
             sweeper::run(self, stop.clone()),

@@ -35,6 +35,7 @@ const DUTIES: &[Duty] = &[
         fulfil: |engine| multiparts::abort_forgotten_multiparts(engine).boxed(),
     },
     Duty { name: "leftovers", every: 1, fulfil: |engine| leftovers::clean_state(engine).boxed() },
+    Duty { name: "old messages", every: 1, fulfil: |engine| leftovers::tidy_messages(engine).boxed() },
     Duty { name: "objects", every: 1, fulfil: |engine| expiry::expire_objects(engine).boxed() },
     Duty {
         name: "old records",

@@ -362,7 +362,8 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
-        queue: store,
+        queue: store.clone(),
+        messages: store,
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

@@ -1,4 +1,4 @@
-//! The doors: the S3 protocol and the REST API with its live feed. Each parses a request into a typed wish, asks the
+//! The doors: the S3 protocol, the SQS protocol on the same port, and the REST API with its live feed. Each parses a request into a typed wish, asks the
 //! engine or the blob store, and maps the answer back to HTTP.
 //!
 //! No decision about files, jobs or tasks is made here, and nothing is stored.
@@ -7,5 +7,7 @@ pub mod api;
 pub mod metrics;
 pub mod s3;
 pub mod serve;
+mod signature;
+mod sqs;
 
 pub use api::{ApiConfig, ApiDoor};

@@ -1,8 +1,8 @@
-//! What a suite is given: the three ports of one fresh store, and a hand that reaches it from outside.
+//! What a suite is given: the four ports of one fresh store, and a hand that reaches it from outside.
 
 use async_trait::async_trait;
 use filemill_core::object::ObjectInfo;
-use filemill_core::ports::{BlobStore, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, MessageQueues, StateStore, TaskQueue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ pub struct Backend {
     pub blobs: Arc<dyn BlobStore>,
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn TaskQueue>,
+    pub messages: Arc<dyn MessageQueues>,
+    /// Messages of one queue that may be in flight. SQS's 120,000 would only take time.
+    pub in_flight_max: u64,
     /// Also the place for guards, such as a temporary folder.
     pub outside: Box<dyn Outside>,
 }
@@ -32,8 +35,8 @@ pub trait Outside: Send + Sync {
 
 impl Backend {
     pub async fn crash(self) -> Backend {
-        let Backend { blobs, state, queue, outside } = self;
-        drop((blobs, state, queue));
+        let Backend { blobs, state, queue, messages, outside, .. } = self;
+        drop((blobs, state, queue, messages));
         outside.crash().await
     }
 }

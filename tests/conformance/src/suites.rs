@@ -183,6 +183,61 @@ macro_rules! task_queue_suite {
     };
 }
 
+/// As [`blob_store_suite!`].
+#[macro_export]
+macro_rules! message_queues_suite {
+    ($make:expr) => {
+        $crate::cases! { $make; message_queues:
+            a_message_queue_is_created_once,
+            every_setting_comes_back_as_it_was_set,
+            impossible_settings_are_refused,
+            message_queues_are_listed_by_name_in_pages,
+            a_purged_queue_is_empty_at_once,
+            a_deleted_queue_takes_its_messages_with_it,
+            a_message_comes_as_it_was_sent,
+            every_message_of_a_batch_has_its_own_id,
+            a_batch_with_one_message_too_long_is_not_sent_at_all,
+            a_batch_has_one_to_ten_entries,
+            the_longest_message_is_a_mebibyte,
+            a_delayed_message_waits_for_its_time,
+            nothing_is_sent_to_a_queue_that_is_not_there,
+            of_sixteen_receivers_each_message_goes_to_one,
+            what_is_not_deleted_comes_again_and_is_counted,
+            a_receiver_may_say_how_long,
+            settings_hold_from_now_on,
+            those_visible_longest_come_first,
+            what_is_past_its_retention_is_not_received,
+            tidying_removes_what_is_old_and_nothing_else,
+            only_so_many_messages_are_in_flight,
+            a_deleted_message_is_gone_and_deleting_twice_is_no_error,
+            an_older_receipt_deletes_nothing,
+            the_newest_receipt_deletes_after_its_end_too,
+            a_receipt_of_nothing_harms_nobody,
+            what_was_never_received_cannot_be_deleted,
+            only_the_newest_receipt_moves_visibility,
+            zero_gives_a_message_back_at_once,
+            a_message_received_too_often_becomes_a_dead_letter,
+            retention_of_dead_letters_counts_from_the_move,
+            dead_letters_make_room_for_the_living,
+            without_its_letter_box_a_message_is_received_as_before,
+            the_sources_of_a_dead_letter_queue_are_found,
+            a_wait_ends_when_a_message_is_sent,
+            a_wait_ends_when_a_visibility_does,
+            a_wait_ends_when_a_delay_does,
+            a_wait_ends_when_what_another_claimed_comes_back,
+            a_wait_ends_when_a_message_is_given_back,
+            a_wait_ends_when_a_dead_letter_comes,
+            a_wait_that_got_nothing_ends_at_its_time,
+            a_queue_may_say_how_long_to_wait,
+            a_wait_ends_when_its_queue_is_deleted,
+            of_many_who_wait_each_gets_a_message,
+            what_was_sent_survives_a_crash,
+            what_was_deleted_stays_deleted_after_a_crash,
+            a_receipt_from_before_a_crash_is_never_another_ones,
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! cases {

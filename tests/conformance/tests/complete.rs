@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+const SUITES: [&str; 4] = ["blob_store", "state_store", "task_queue", "message_queues"];
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -22,7 +24,7 @@ fn source(suite: &str) -> String {
 fn every_case_is_in_its_list() {
     let lists = read(&here().join("src/suites.rs"));
     let listed: BTreeSet<&str> = lists.lines().filter_map(|l| l.trim().strip_suffix(',')).collect();
-    for suite in ["blob_store", "state_store", "task_queue"] {
+    for suite in SUITES {
         let source = source(suite);
         let cases = source.lines().filter_map(|l| l.strip_prefix("pub async fn "));
         let names: Vec<&str> = cases.filter_map(|l| l.split('(').next()).collect();
@@ -35,10 +37,8 @@ fn every_case_is_in_its_list() {
 
 #[test]
 fn every_clause_has_a_case() {
-    for (port, suite) in
-        [("blob_store.rs", "blob_store"), ("state_store.rs", "state_store"), ("task_queue.rs", "task_queue")]
-    {
-        let port = read(&here().join("../../crates/core/src/ports").join(port));
+    for suite in SUITES {
+        let port = read(&here().join(format!("../../crates/core/src/ports/{suite}.rs")));
         let clauses: Vec<&str> = port.lines().filter_map(|l| l.strip_prefix("//! * ")?.split(' ').next()).collect();
         assert!(clauses.len() >= 8, "{clauses:?}");
         let source = source(suite);

@@ -5,6 +5,7 @@
 //! `FILEMILL_TEST_ALL=1` that is a failure.
 
 pub mod aftermath;
+pub mod aws;
 pub mod binary;
 pub mod commands;
 pub mod example;

@@ -3,10 +3,9 @@
 use filemill_e2e::inputs::{FILE_NAMES, text};
 use filemill_e2e::reference::{assert_same, sed};
 use filemill_e2e::tools::{python_with, succeed};
-use filemill_e2e::{Stage, Tool, tool};
+use filemill_e2e::{Stage, Tool, aws, tool};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const TEXT: &[u8] = b"one\n\ntwo\r\nlast";
 /// More than every client sends in one piece.
@@ -25,17 +24,6 @@ fn expect_tree(stage: &Stage, prefix: &str) {
     for name in FILE_NAMES {
         stage.service.expect_exact("uploads", &format!("{prefix}{name}"), content_of(name).as_bytes());
     }
-}
-
-/// For programs that take AWS's variables.
-fn aws_env(stage: &Stage, command: &mut Command) {
-    command
-        .env("AWS_ACCESS_KEY_ID", &stage.service.credentials.s3_key)
-        .env("AWS_SECRET_ACCESS_KEY", &stage.service.credentials.s3_secret)
-        .env("AWS_DEFAULT_REGION", "local")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("HOME", stage.folder.path());
 }
 
 fn content_of(name: &str) -> String {
@@ -144,7 +132,7 @@ fn the_aws_command_line_copies_syncs_and_removes() {
     let stage = Stage::open();
     let aws = |args: &[&str]| {
         let mut command = tool.command();
-        aws_env(&stage, &mut command);
+        aws::speak_to(&stage.service, stage.folder.path(), &mut command);
         command.args(["--endpoint-url", &stage.service.s3]).args(args).current_dir(stage.folder.path());
         succeed(command)
     };
@@ -187,7 +175,7 @@ fn boto3_does_what_scripts_do() {
     let large = text(4, LARGE);
     stage.file("large.txt", &large);
     let mut command = tool.command();
-    aws_env(&stage, &mut command);
+    aws::speak_to(&stage.service, stage.folder.path(), &mut command);
     command.args(["-c", include_str!("clients/boto3_client.py"), &stage.service.s3]).current_dir(stage.folder.path());
     succeed(command);
     stage.service.expect_exact("uploads", "boto/put.txt", b"put by boto3\n");

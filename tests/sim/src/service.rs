@@ -67,6 +67,7 @@ impl Service {
             blobs: self.store.clone(),
             state: self.store.clone(),
             queue: self.store.clone(),
+            messages: self.store.clone(),
             clock: self.clock.clone(),
             processors: Registry::new(filemill_processors::ALL.iter().copied().chain([&SimRecords as &dyn Processor])),
             compute: Compute::Inline,

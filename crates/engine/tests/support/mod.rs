@@ -56,6 +56,7 @@ pub fn engine_on(
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        messages: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

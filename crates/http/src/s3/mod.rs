@@ -30,7 +30,6 @@ mod precheck;
 mod put;
 mod query;
 mod serve;
-mod signature;
 mod tagging;
 mod upload;
 mod xml_text;
@@ -39,9 +38,10 @@ pub use crate::serve::Patience;
 pub use held::HeldLimit;
 
 use crate::serve::incoming;
+use crate::sqs::{SqsConfig, SqsDoor};
 use filemill_core::limits;
 use filemill_core::object::BucketName;
-use filemill_core::ports::{BlobStore, Clock};
+use filemill_core::ports::{BlobStore, Clock, MessageQueues};
 use held::HeldBodies;
 use s3s::service::S3ServiceBuilder;
 use std::collections::BTreeMap;
@@ -69,8 +69,12 @@ const USUAL_REGION: &str = "us-east-1";
 /// What the door is made of.
 pub struct S3Config {
     pub store: Arc<dyn BlobStore>,
+    /// Answered on the same port, by the SQS protocol.
+    pub queues: Option<Arc<dyn MessageQueues>>,
     pub clock: Arc<dyn Clock>,
     pub credentials: Vec<KeyPair>,
+    /// How clients reach the door, where that is not what they say: `https://files.example.org`.
+    pub public_url: Option<String>,
     /// Where the door says it is. A signature names it or `us-east-1`.
     pub region: String,
     /// Largest object of a bucket, where it is below S3's own limit.
@@ -86,8 +90,10 @@ impl S3Config {
     pub fn new(store: Arc<dyn BlobStore>, clock: Arc<dyn Clock>, credentials: Vec<KeyPair>) -> Self {
         S3Config {
             store,
+            queues: None,
             clock,
             credentials,
+            public_url: None,
             region: "local".to_owned(),
             bucket_limits: BTreeMap::new(),
             patience: Patience::default(),
@@ -133,10 +139,21 @@ impl Door {
 #[derive(Clone)]
 pub struct S3Door {
     gate: Arc<gate::Gate>,
+    sqs: Option<Arc<SqsDoor>>,
 }
 
 impl S3Door {
     pub fn new(config: S3Config) -> Self {
+        let sqs = config.queues.map(|queues| {
+            Arc::new(SqsDoor::new(SqsConfig {
+                queues,
+                clock: config.clock.clone(),
+                credentials: config.credentials.clone(),
+                regions: [config.region.clone(), USUAL_REGION.to_owned()],
+                public_url: config.public_url,
+                patience: config.patience,
+            }))
+        });
         let door = Arc::new(Door {
             store: config.store,
             clock: config.clock,
@@ -152,6 +169,6 @@ impl S3Door {
         builder.set_auth(gate::KeyRing::new(door.clone()));
         builder.set_access(gate::Turnstile);
         builder.set_config(gate::protocol_limits());
-        S3Door { gate: Arc::new(gate::Gate::new(door, builder.build())) }
+        S3Door { gate: Arc::new(gate::Gate::new(door, builder.build())), sqs }
     }
 }

@@ -1,7 +1,7 @@
-//! Listening: the loop that both doors share, with the gate behind it.
+//! Listening: the loop that both doors share, with the gate behind it, and the message queues beside the gate.
 
 use super::S3Door;
-use crate::serve;
+use crate::{serve, sqs};
 use hyper::service::service_fn;
 use std::future::Future;
 use std::io;
@@ -15,11 +15,16 @@ impl S3Door {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let gate = self.gate.clone();
+        let (gate, sqs, stop) = (self.gate.clone(), self.sqs.clone(), shutdown.clone());
         let patience = gate.door.patience;
         let service = service_fn(move |request| {
-            let gate = gate.clone();
-            async move { gate.answer(request).await.map_err(|e| io::Error::other(Broken(e))) }
+            let (gate, sqs, stop) = (gate.clone(), sqs.clone(), stop.clone());
+            async move {
+                match sqs.filter(|_| sqs::is_for_queues(&request)) {
+                    Some(sqs) => Ok(sqs.answer(request, &stop).await.map(s3s::Body::from)),
+                    None => gate.answer(request).await.map_err(|e| io::Error::other(Broken(e))),
+                }
+            }
         });
         serve::serve("s3", listener, service, patience, shutdown)
     }

@@ -5,7 +5,7 @@
 
 use super::expectations::Expectations;
 use super::incoming::IncomingBody;
-use super::signature::ChunkChain;
+use crate::signature::ChunkChain;
 use http::{HeaderMap, header};
 use s3s::{S3Result, s3_error};
 use std::sync::{Arc, Mutex};

@@ -84,6 +84,7 @@ fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        messages: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Threads,

@@ -16,6 +16,9 @@ pub struct RuleView {
     pub id: RuleId,
     #[schema(example = "uploads")]
     pub from: String,
+    /// A message queue whose messages become objects in `from`.
+    #[schema(example = "orders")]
+    pub from_queue: Option<String>,
     /// Which objects of `from` start it.
     #[serde(rename = "match")]
     #[schema(value_type = Object)]
@@ -74,6 +77,7 @@ impl RuleView {
         RuleView {
             id: rule.id.clone(),
             from: rule.from.to_string(),
+            from_queue: rule.from_queue.as_ref().map(ToString::to_string),
             pattern: json(&rule.pattern),
             process: json(&rule.process),
             output: json(&rule.output),

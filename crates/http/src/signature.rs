@@ -1,4 +1,4 @@
-//! SigV4 where `s3s` does not verify it for us: the chunks of a signed body, and POST policies.
+//! SigV4 where `s3s` does not verify it for us: the chunks of a signed body, POST policies, and requests to message queues.
 //!
 //! Comparisons take constant time. An expected signature never leaves this file.
 
@@ -39,7 +39,7 @@ impl Credential {
         })
     }
 
-    fn scope(&self) -> String {
+    pub fn scope(&self) -> String {
         format!("{}/{}/{}/aws4_request", self.date, self.region, self.service)
     }
 }
