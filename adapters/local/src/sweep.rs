@@ -1,5 +1,5 @@
-//! Looking for files that nothing refers to, and for what was erased and is still in the log. There should be none but after failed commits; a sweep finds those without
-//! a restart.
+//! Looking for files that nothing refers to: there should be none but after failed commits, and a sweep finds those without
+//! a restart. And content that was erased leaves the log.
 
 use crate::blobs::{BlobFolder, BlobId};
 use crate::failure::StoreFailure;

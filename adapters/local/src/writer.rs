@@ -209,7 +209,9 @@ impl Groups {
         let db = &self.thread.db;
         let outcome = db.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(db));
         let outcome = outcome.and_then(|done| db.busy_timeout(crate::open::BUSY_WAIT).map(|()| done));
-        outcome.inspect_err(|e| self.thread.health.failed_checkpoint(e)).ok()
+        let outcome = outcome.inspect_err(|e| self.thread.health.failed_checkpoint(e)).ok();
+        self.thread.aside.tend();
+        outcome
     }
 
     fn run_group(&mut self, group: Vec<Pending>, durability: Durability) {

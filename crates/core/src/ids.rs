@@ -84,6 +84,11 @@ id!(
     "red_"
 );
 id!(
+    /// An order to run a rule over objects that are there already; random.
+    BackfillId,
+    "bkf_"
+);
+id!(
     /// An entry of the audit log; random.
     AuditId,
     "aud_"
@@ -100,7 +105,7 @@ macro_rules! made_up {
     };
 }
 
-made_up!(UploadId, RedriveId, AuditId);
+made_up!(UploadId, RedriveId, BackfillId, AuditId);
 
 impl JobId {
     pub fn of(bucket: &str, key: &str, sequencer: &str, rule: &str, announced_at: Timestamp) -> Self {

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod backfill;
 pub mod checksum;
 pub mod chunks;
 pub mod dead_letter;

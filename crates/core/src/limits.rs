@@ -151,6 +151,11 @@ pub const REDRIVE_RATE_DEFAULT: u32 = 50;
 pub const REDRIVE_RATE_MAX: u32 = 1000;
 /// Dead letters that one request may name.
 pub const REDRIVE_IDS_MAX: usize = 1000;
+/// Jobs that a backfill starts in a second, by default and at most: new uploads must not wait behind it.
+pub const BACKFILL_RATE_DEFAULT: u32 = 50;
+pub const BACKFILL_RATE_MAX: u32 = 1000;
+/// Files that are looked at to count what a backfill would start; a request must be answered in time.
+pub const BACKFILL_COUNTED_MAX: u32 = 100_000;
 /// How often buckets are compared with the records of their files: an announcement that got lost is made good within this.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(600);
 /// An announcement under way is not taken for lost: it arrives within this, or it is ingested twice, which harms nothing.

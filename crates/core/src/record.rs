@@ -15,17 +15,20 @@ use std::fmt;
 pub enum RecordKind {
     DeadLetter,
     Redrive,
+    Backfill,
     Audit,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 3] = [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Audit];
+    pub const ALL: [RecordKind; 4] =
+        [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Backfill, RecordKind::Audit];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
             RecordKind::DeadLetter => "dead_letter",
             RecordKind::Redrive => "redrive",
+            RecordKind::Backfill => "backfill",
             RecordKind::Audit => "audit",
         }
     }

@@ -9,6 +9,7 @@ mod supersede;
 use crate::Engine;
 use crate::error::CommandError;
 use birth::{birth, rules_for, sources_of};
+use filemill_core::backfill::job_of;
 use filemill_core::event::{EventKind, NewEvent};
 use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
@@ -18,6 +19,7 @@ use filemill_core::object::{BucketName, ObjectKey, Sequencer};
 use filemill_core::ports::{
     Announcement, AnnouncementKind, Change, ChangeSet, Durability, FindingQuery, StateError, is_newer,
 };
+use filemill_core::rule::Rule;
 use filemill_core::upload::{Upload, UploadStatus};
 use serde_json::json;
 use supersede::{Gone, end_jobs};
@@ -133,6 +135,40 @@ pub(crate) async fn record_gone(engine: &Engine, file: &File) -> Result<bool, St
         Err(StateError::Conflict(_)) => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// The job of a file that was there before its rule, born under the id that it would have had. False where it is there, or
+/// the file is not this version any more.
+pub(crate) async fn bear_job(engine: &Engine, rule: &Rule, file: &File) -> Result<bool, StateError> {
+    let version = Announcement {
+        id: 0,
+        kind: AnnouncementKind::Created,
+        bucket: file.bucket.clone(),
+        key: file.key.clone(),
+        size: file.size,
+        etag: file.etag.clone(),
+        sequencer: file.sequencer.clone(),
+        content_type: file.content_type.clone(),
+        origin: file.origin.clone(),
+        at: file.created_at,
+    };
+    let state = &engine.inner.ports.state;
+    for _ in 0..limits::DECISIONS_MAX {
+        let (sources, retry) = (sources_of(engine, rule, None), engine.inner.config.retry_of(rule));
+        let birth = birth(&version, rule, rule.process.clone(), retry, sources, None, engine.now());
+        let changes = birth.with(Change::HoldFile(file.id.clone(), file.sequencer.clone()));
+        match engine.commit(changes, Durability::Lazy).await {
+            Ok(_) => return Ok(true),
+            Err(StateError::Conflict(_)) => {}
+            Err(e) => return Err(e),
+        }
+        let is_this = |now: &File| now.sequencer == file.sequencer && now.removed_at.is_none();
+        if state.job(&job_of(file, rule)).await?.is_some() || !state.file(&file.id).await?.as_ref().is_some_and(is_this)
+        {
+            return Ok(false);
+        }
+    }
+    Err(StateError::Conflict(format!("the job of file {} cannot be stored", file.id)))
 }
 
 async fn created(

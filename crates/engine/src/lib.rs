@@ -6,6 +6,7 @@
 
 mod archives;
 mod audit;
+mod backfills;
 mod chance;
 mod commands;
 mod compute;
@@ -30,6 +31,7 @@ mod worker;
 
 pub use archives::{ArchiveContent, NewArchive};
 pub use audit::AuditQuery;
+pub use backfills::BackfillCount;
 pub use chance::Chance;
 pub use commands::MultipartTicket;
 pub use commands::{NewUpload, UploadTicket};
@@ -76,6 +78,8 @@ pub(crate) struct Inner {
     pub progress: progress::Board,
     /// Rings when a redrive was ordered.
     pub redrives: Notify,
+    /// Rings when a backfill was ordered.
+    pub backfills: Notify,
     pub reconcile: reconcile::Board,
     pub expiry: sweeper::ExpiryCursors,
 }
@@ -84,8 +88,8 @@ impl Engine {
     /// Checks the rules against the processors; nothing runs yet.
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
-        let (feed, progress, redrives, reconcile, expiry) = Default::default();
-        let inner = Inner { ports, config, feed, progress, redrives, reconcile, expiry };
+        let (feed, progress, redrives, backfills, reconcile, expiry) = Default::default();
+        let inner = Inner { ports, config, feed, progress, redrives, backfills, reconcile, expiry };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -114,6 +118,7 @@ impl Engine {
             sweeper::run(self, stop.clone()),
             redrives::run(self, stop.clone()),
             scrubber::run(self, stop.clone()),
+            backfills::run(self, stop.clone()),
             reconcile::run(self, stop.clone()),
             feed::run(self, told, stop),
         );

@@ -2,6 +2,7 @@
 
 mod support;
 mod upkeep {
+    mod backfill;
     mod expiry;
     mod reconcile;
     mod sweep;

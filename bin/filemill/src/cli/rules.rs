@@ -1,6 +1,7 @@
-//! `filemill rules`: the rules of a running service; `rules check` and `rules explain` read a config file without starting
+//! `filemill rules`: the rules of a running service, and backfills of them; `rules check` and `rules explain` read a config file without starting
 //! anything.
 
+mod backfill;
 mod explain;
 
 use crate::client::access::Access;
@@ -36,6 +37,8 @@ enum Verb {
     },
     /// Explain a rule or a processor with its options, or what would become of an object (bucket/key)
     Explain(explain::Args),
+    /// Run a rule over objects that are there already
+    Backfill(backfill::Args),
 }
 
 impl Args {
@@ -43,6 +46,7 @@ impl Args {
         match self.verb {
             Some(Verb::Check { file, json }) => check(file, json),
             Some(Verb::Explain(args)) => args.run(),
+            Some(Verb::Backfill(args)) => args.run(),
             None => self.list(),
         }
     }

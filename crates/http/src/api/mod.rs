@@ -6,6 +6,7 @@
 mod archives;
 mod audit;
 mod auth;
+mod backfills;
 mod cursor;
 mod damage;
 mod dead_letters;
@@ -213,6 +214,8 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::get_dead_letter, dead_letters::discard_dead_letter))
         .routes(routes!(redrives::list_redrives))
         .routes(routes!(redrives::get_redrive))
+        .routes(routes!(backfills::list_backfills))
+        .routes(routes!(backfills::get_backfill))
         .routes(routes!(reconcile::start_reconcile, reconcile::get_reconcile))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(damage::list_damage))
@@ -225,6 +228,8 @@ fn once_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(uploads::create_upload))
         .routes(routes!(archives::create_archive))
         .routes(routes!(jobs::cancel_job))
+        .routes(routes!(backfills::create_backfill))
+        .routes(routes!(backfills::cancel_backfill))
         .routes(routes!(jobs::retry_job))
         .routes(routes!(dead_letters::redrive_dead_letter))
         .routes(routes!(dead_letters::discard_dead_letters))

@@ -2,6 +2,7 @@
 //! shapes change only on purpose.
 
 mod audit;
+mod backfill;
 mod catalog;
 mod damage;
 mod dead_letter;
@@ -15,6 +16,7 @@ mod reconcile;
 mod upload;
 
 pub use audit::AuditEntryView;
+pub use backfill::{BackfillCountView, BackfillView};
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
 pub use damage::DamageView;
 pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};

@@ -3,6 +3,7 @@
 mod archives;
 mod audit;
 mod auth;
+mod backfills;
 mod dead_letters;
 mod doors;
 mod feeds;
