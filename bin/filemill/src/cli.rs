@@ -1,8 +1,10 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
 mod archive;
+mod backup;
 mod dead;
 mod demo;
+mod doctor;
 mod files;
 mod findings;
 mod get;
@@ -12,6 +14,7 @@ mod ls;
 mod put;
 mod queues;
 mod redrive;
+mod restore;
 mod rules;
 mod run;
 mod serve;
@@ -58,6 +61,12 @@ enum Command {
     Dead(dead::Args),
     /// Put dead letters back to work
     Redrive(redrive::Args),
+    /// Look for anything in the store that contradicts anything else
+    Doctor(doctor::Args),
+    /// Write everything but the credentials into one file
+    Backup(backup::Args),
+    /// Make a data folder from a backup, or verify one
+    Restore(restore::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -79,6 +88,9 @@ impl Cli {
             Command::Queues(args) => args.run(),
             Command::Dead(args) => args.run(),
             Command::Redrive(args) => args.run(),
+            Command::Doctor(args) => args.run(),
+            Command::Backup(args) => args.run(),
+            Command::Restore(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

@@ -4,6 +4,7 @@
 
 mod blob_store;
 mod clock;
+mod keeper;
 mod processor;
 mod room;
 mod scrub;
@@ -12,6 +13,7 @@ mod task_queue;
 
 pub use blob_store::*;
 pub use clock::*;
+pub use keeper::*;
 pub use processor::*;
 pub use room::*;
 pub use scrub::*;

@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalog;
+mod checkup;
 mod damage;
 mod dead_letter;
 mod feed;
@@ -15,6 +16,7 @@ mod upload;
 
 pub use audit::AuditEntryView;
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
+pub use checkup::CheckupView;
 pub use damage::DamageView;
 pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};
 pub use feed::{LiveEventView, TicketView};
