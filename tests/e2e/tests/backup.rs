@@ -21,7 +21,7 @@ fn a_backup_under_load_comes_back_on_an_empty_node() {
         uploads.put(key, content);
         service.expect_exact("uploads", key, content);
     }
-    let long = text(99, 64 * MIB);
+    let long = text(99, 40 * MIB);
     uploads.put("long.log", &long);
     let done = || {
         service.jobs_of("uploads", "long.log").first().map_or(0, |job| job.0["chunks"]["done"].as_u64().unwrap_or(0))
