@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -117,6 +117,15 @@ impl BlobFolder {
 
     fn shard_path(&self, shard: u32) -> PathBuf {
         self.root.join(format!("{shard:02x}"))
+    }
+
+    pub(crate) fn shard_folder(&self, shard: u32) -> io::Result<fs::File> {
+        fs::File::open(self.shard_path(shard))
+    }
+
+    /// The data folder.
+    pub(crate) fn folder_above(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
     }
 
     pub(crate) fn remove(&self, blob: BlobId) -> io::Result<()> {

@@ -80,15 +80,37 @@ fn sync_data(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
+/// A file whose name lasts otherwise: all of it is on disk when this returns.
+pub(crate) fn sync_whole(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
 /// A data sync while the file is still written.
 pub(crate) fn sync_early(file: &File) -> io::Result<()> {
     failpoint!("local.stage.flush");
     file.sync_data()
 }
 
+/// A file that was written and synced under another name becomes visible. Only for what no row names: a restored state file.
+pub(crate) fn name_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(&open_folder_of(to)?)
+}
+
 /// The file has at least this many bytes of the disk; its length stays.
 pub(crate) fn set_aside(file: &File, bytes: u64) -> io::Result<()> {
     rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes).map_err(io::Error::from)
+}
+
+/// Files of a folder whose names begin so; of no use to anybody any more.
+pub(crate) fn remove_scratch(dir: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Not synced: a file that comes back after a crash has no row and is removed when the store opens.

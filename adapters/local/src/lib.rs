@@ -5,10 +5,12 @@
 //! loss. There is one writer thread (see `writer`) and no configuration that weakens any of this.
 
 mod announcements;
+mod backup;
 mod blob_store;
 mod blobs;
 mod buckets;
 mod checksum;
+mod checkup;
 mod commit;
 mod config;
 mod durable;
@@ -24,6 +26,7 @@ mod findings;
 mod flusher;
 mod housekeeper;
 mod jobs;
+mod keeper;
 mod listing;
 mod log;
 mod message_bells;
@@ -41,6 +44,7 @@ mod readers;
 mod reading;
 mod records;
 mod recovery;
+mod restore;
 mod room;
 mod rows;
 mod scrub;
@@ -49,14 +53,18 @@ mod signal;
 mod sigv4;
 mod stage;
 mod state_store;
+mod stopped;
 mod store;
 mod sweep;
 mod task_queue;
 mod tasks;
 mod writer;
 
+pub use checkup::CONTRADICTIONS;
 pub use config::LocalConfig;
 pub use failpoints::FAILPOINTS;
 pub use open::OpenError;
 pub use recovery::Recovered;
+pub use restore::{RestoreError, Restored, check_backup, restore_backup};
+pub use stopped::StoppedStore;
 pub use store::{LocalStore, WriteCounts};

@@ -1,6 +1,7 @@
 //! Opening a store: the lock, the state file, recovery, then the threads.
 
 use crate::announcements;
+use crate::backup;
 use crate::blobs::BlobFolder;
 use crate::config::LocalConfig;
 use crate::durable;
@@ -57,6 +58,7 @@ impl LocalStore {
         let presigner = Presigner::new(&config).map_err(OpenError::Endpoint)?;
         durable::make_folder(&config.dir)?;
         let lock = lock(&config.dir)?;
+        durable::remove_scratch(&config.dir, backup::SCRATCH)?;
         let path = config.dir.join("filemill.db");
         // SQLite would make it readable for others; what it puts beside it takes its mode
         durable::open_file(&path)?;

@@ -69,7 +69,7 @@ impl Readers {
         idle.map_or_else(|| self.connect(), Ok)
     }
 
-    fn connect(&self) -> Result<Connection, rusqlite::Error> {
+    pub(crate) fn connect(&self) -> Result<Connection, rusqlite::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;

@@ -69,6 +69,14 @@ pub(crate) fn forget_cached(blobs: &BlobFolder, piece: &Piece) {
     }
 }
 
+/// Is this piece what was stored?
+pub(crate) fn verify(blobs: &BlobFolder, piece: Piece) -> io::Result<()> {
+    let mut file = FileReader::open(blobs, piece)?;
+    let (mut block, mut out) = (Vec::new(), vec![0; to_usize(BLOCK_BYTES)]);
+    while file.read(&mut block, &mut out)? > 0 {}
+    Ok(())
+}
+
 struct FileReader {
     file: File,
     piece: Piece,

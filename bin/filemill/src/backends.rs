@@ -5,10 +5,11 @@ use crate::config::file::Storage;
 use crate::credentials::Credentials;
 use crate::exit::Ending;
 use anyhow::{Context, Result};
-use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, Clock, Keeper, MessageQueues, StateStore, TaskQueue};
 use filemill_custom::{Definition, KernelFences, Launcher};
 use filemill_engine::{Chance, Compute, Ports, Registry};
-use filemill_local::{LocalConfig, LocalStore};
+use filemill_local::{LocalConfig, LocalStore, OpenError, StoppedStore};
+pub use filemill_local::{check_backup, restore_backup};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ pub fn open(
     credentials: &Credentials,
     endpoint: &str,
     processors: Registry,
-) -> Result<Ports> {
+) -> Result<(Ports, Arc<dyn Keeper>)> {
     check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
@@ -59,7 +60,8 @@ pub fn open(
         ..LocalConfig::new(data, clock.clone())
     };
     let store = LocalStore::open(config).with_context(|| format!("cannot open the data folder {}", data.display()))?;
-    Ok(Ports {
+    let keeper = store.clone() as Arc<dyn Keeper>;
+    let ports = Ports {
         blobs: store.clone() as Arc<dyn BlobStore>,
         state: store.clone() as Arc<dyn StateStore>,
         queue: store.clone() as Arc<dyn TaskQueue>,
@@ -68,7 +70,27 @@ pub fn open(
         processors,
         compute: Compute::Threads,
         chance: Chance::from_os(),
-    })
+    };
+    Ok((ports, keeper))
+}
+
+/// A data folder without a service, to be looked at or copied.
+pub enum Stopped {
+    Store(StoppedStore),
+    /// A service has it open: ask that.
+    InUse,
+    /// There is none.
+    Nowhere,
+}
+
+pub fn stopped(data: &Path) -> Result<Stopped> {
+    check_scheme(data)?;
+    match StoppedStore::open(data) {
+        Ok(store) => Ok(Stopped::Store(store)),
+        Err(OpenError::InUse(_)) => Ok(Stopped::InUse),
+        Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok(Stopped::Nowhere),
+        Err(e) => Err(e).with_context(|| format!("cannot open the data folder {}", data.display())),
+    }
 }
 
 /// Refuses a scheme before anybody makes a folder of that name.

@@ -1,8 +1,10 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
 mod archive;
+mod backup;
 mod dead;
 mod demo;
+mod doctor;
 mod files;
 mod findings;
 mod get;
@@ -13,6 +15,7 @@ mod put;
 mod queues;
 mod reconcile;
 mod redrive;
+mod restore;
 mod rules;
 mod run;
 mod serve;
@@ -61,6 +64,12 @@ enum Command {
     Redrive(redrive::Args),
     /// Compare buckets with the records of their files, and make good what was missed
     Reconcile(reconcile::Args),
+    /// Look for anything in the store that contradicts anything else
+    Doctor(doctor::Args),
+    /// Write everything but the credentials into one file
+    Backup(backup::Args),
+    /// Make a data folder from a backup, or verify one
+    Restore(restore::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -83,6 +92,9 @@ impl Cli {
             Command::Dead(args) => args.run(),
             Command::Redrive(args) => args.run(),
             Command::Reconcile(args) => args.run(),
+            Command::Doctor(args) => args.run(),
+            Command::Backup(args) => args.run(),
+            Command::Restore(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

@@ -27,6 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Moving bytes: each read and write by itself must go on.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// A check-up of a large store, and the copy of its state with which a backup begins, answer late.
+const UNHURRIED_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The server's largest page.
 const PAGE: u64 = 1000;
 
@@ -73,6 +75,25 @@ impl Client {
         let request = self.agent.post(format!("{}{path}", self.base));
         let request = request.config().timeout_global(Some(ANSWER_TIMEOUT)).build();
         self.json(self.authorised(request).send_json(body))
+    }
+
+    /// For what takes as long as the store is large.
+    pub fn get_unhurried(&self, path: &str) -> Result<Value> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let request = request.config().timeout_per_read(Some(UNHURRIED_TIMEOUT)).build();
+        self.json(self.authorised(request).call())
+    }
+
+    /// The answer's bytes as they come.
+    pub fn post_for_stream(&self, path: &str) -> Result<ureq::BodyReader<'static>> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = request.config().timeout_per_read(Some(UNHURRIED_TIMEOUT)).build();
+        Ok(self
+            .accepted(self.authorised(request).send_empty())?
+            .into_body()
+            .into_with_config()
+            .limit(u64::MAX)
+            .reader())
     }
 
     pub fn delete(&self, path: &str) -> Result<()> {

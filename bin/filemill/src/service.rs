@@ -34,7 +34,7 @@ impl Service {
         let scratch = settings.data.join("scratch");
         let processors = config.processors_in(&scratch)?;
         let endpoint = public_s3_url(settings, s3);
-        let ports = backends::open(&settings.data, &config.storage, &credentials, &endpoint, processors)?;
+        let (ports, keeper) = backends::open(&settings.data, &config.storage, &credentials, &endpoint, processors)?;
         credentials::keep(&settings.data, &credentials)?;
         if config.defines_processors() {
             backends::prepare_scratch(&scratch).context("cannot make the folder for commands")?;
@@ -48,6 +48,7 @@ impl Service {
         let s3_door = s3_door(&ports, &engine, &credentials, &settings.public_s3_url);
         let api_door = ApiDoor::new(ApiConfig {
             engine: engine.clone(),
+            keeper: Some(keeper),
             admin_token: credentials.admin_token.clone(),
             metrics: Some(metrics),
             allowed_origins: settings.allowed_origins.clone(),

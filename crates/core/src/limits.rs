@@ -133,6 +133,8 @@ pub const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 pub const SCRUB_BYTES_PER_SEC: u64 = 8 * MIB;
 /// A round through all stored bytes begins this long after the one before began.
 pub const SCRUB_EVERY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A check-up counts everything that it finds, and shows this many of a kind.
+pub const CHECKUP_EXAMPLES_MAX: usize = 10;
 /// Objects and parts that are told of one damaged blob; copies share their bytes.
 pub const DAMAGE_HOLDERS_MAX: u32 = 100;
 /// A lease that cannot be given back for want of room is tried again this often, [`OUTAGE_PAUSE`] apart: about as long as it

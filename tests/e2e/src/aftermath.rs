@@ -8,51 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// (what must not be, the query that finds it)
+/// What the scenarios know besides the store's own check-up: nobody deletes results, and they have a bucket of their own.
 const CONTRADICTIONS: &[(&str, &str)] = &[
-    (
-        "an object whose blob is not there or has another size",
-        "SELECT key FROM objects LEFT JOIN blobs ON id = blob WHERE blob IS NOT NULL AND blobs.size IS NOT objects.size",
-    ),
-    (
-        "an object that its extents do not fill",
-        "SELECT key FROM objects WHERE blob IS NULL
-         AND size <> (SELECT coalesce(sum(e.size), 0) FROM extents e JOIN blobs ON id = e.blob AND blobs.size = e.size
-                      WHERE object = sequencer)",
-    ),
-    ("extents of no object", "SELECT object FROM extents WHERE object NOT IN (SELECT sequencer FROM objects)"),
-    (
-        "a part whose blob is not there",
-        "SELECT multipart || '/' || number FROM parts WHERE size > 0 AND blob NOT IN (SELECT id FROM blobs)",
-    ),
-    ("a part of no upload", "SELECT multipart FROM parts WHERE multipart NOT IN (SELECT id FROM multiparts)"),
-    (
-        "a blob that is held more or less often than it says",
-        "SELECT id FROM blobs WHERE refs <> (SELECT count(*) FROM objects WHERE blob = id)
-         + (SELECT count(*) FROM extents WHERE blob = id) + (SELECT count(*) FROM parts WHERE blob = id)",
-    ),
-    (
-        "a bucket that counts wrong",
-        "SELECT name FROM buckets WHERE (objects, bytes) <>
-         (SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE bucket = name)",
-    ),
-    (
-        "an object that is neither announced nor on record as a file",
-        "SELECT key FROM objects o WHERE sequencer NOT IN (SELECT id FROM announcements) AND NOT EXISTS
-         (SELECT 1 FROM files f WHERE f.bucket = o.bucket AND f.key = o.key
-          AND removed_at IS NULL AND f.sequencer = printf('%016X', o.sequencer))",
-    ),
-    (
-        "a file without an object, and no announcement of its removal",
-        "SELECT key FROM files f WHERE removed_at IS NULL
-         AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = f.bucket AND o.key = f.key)
-         AND NOT EXISTS (SELECT 1 FROM announcements a WHERE a.bucket = f.bucket AND a.key = f.key AND kind = 'removed')",
-    ),
-    (
-        "an open job without a task",
-        "SELECT id FROM jobs WHERE status IN ('queued', 'running') AND id NOT IN (SELECT job FROM tasks)",
-    ),
-    ("a task of no job", "SELECT job FROM tasks WHERE job NOT IN (SELECT id FROM jobs)"),
     (
         "a completed job whose result is not there, and no newer one either",
         "SELECT id FROM jobs j WHERE status = 'completed'
@@ -95,7 +52,8 @@ pub fn expect_consistent(data: &Path) -> UnderWay {
     }
     let db = Connection::open(copy.path().join("filemill.db")).expect("the state file opens");
     assert_eq!(texts(&db, "PRAGMA integrity_check"), ["ok"]);
-    for (what, query) in CONTRADICTIONS {
+    let own = filemill_local::CONTRADICTIONS.iter().map(|(_, what, query)| (what, query));
+    for (what, query) in own.chain(CONTRADICTIONS.iter().map(|(what, query)| (what, query))) {
         assert_eq!(texts(&db, query), [""; 0], "{what}");
     }
     let files = blob_files(data);

@@ -1,6 +1,7 @@
 //! Where the service is and what opens it: flags, environment, or the credentials file of a service on this machine.
 
 use super::Client;
+use crate::backends::{self, Stopped};
 use crate::credentials;
 use crate::exit::Ending;
 use anyhow::Result;
@@ -30,6 +31,17 @@ impl Access {
             Ending::usage(format!("{:?} is no address; give --url like http://127.0.0.1:8080", self.url))
         })?;
         Ok(Client::new(&self.url, self.find_token(&url)?))
+    }
+
+    /// The data folder on this machine, if no service has it open.
+    pub fn stopped(&self) -> Result<Stopped> {
+        match &self.data {
+            Some(data) => backends::stopped(data),
+            None if Url::parse(&self.url).is_ok_and(|url| is_loopback(&url)) => {
+                backends::stopped(Path::new(crate::config::DATA_DEFAULT))
+            }
+            None => Ok(Stopped::Nowhere),
+        }
     }
 
     /// A token found by itself in the default folder goes to this machine only: `--url` may name any host.

@@ -4,6 +4,7 @@
 
 mod blob_store;
 mod clock;
+mod keeper;
 mod message_queues;
 mod processor;
 mod room;
@@ -13,6 +14,7 @@ mod task_queue;
 
 pub use blob_store::*;
 pub use clock::*;
+pub use keeper::*;
 pub use message_queues::*;
 pub use processor::*;
 pub use room::*;

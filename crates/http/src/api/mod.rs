@@ -16,6 +16,7 @@ mod findings;
 mod health;
 mod idempotency;
 mod jobs;
+mod keeping;
 mod links;
 mod live;
 mod observe;
@@ -41,6 +42,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Html;
 use axum::routing::get;
 use filemill_core::limits;
+use filemill_core::ports::Keeper;
 use filemill_engine::Engine;
 use hyper_util::service::TowerToHyperService;
 use problem::Problem;
@@ -59,6 +61,8 @@ use utoipa_axum::routes;
 /// What the REST door is told.
 pub struct ApiConfig {
     pub engine: Engine,
+    /// `None`: the stores are looked after by their own means.
+    pub keeper: Option<Arc<dyn Keeper>>,
     pub admin_token: String,
     /// `None`: `/metrics` answers 404.
     pub metrics: Option<PrometheusHandle>,
@@ -78,6 +82,9 @@ pub type ApiState = Arc<Shared>;
 
 pub struct Shared {
     engine: Engine,
+    keeper: Option<Arc<dyn Keeper>>,
+    /// One backup at a time.
+    backups: Arc<Semaphore>,
     admin_token: Token,
     metrics: Option<PrometheusHandle>,
     allowed_origins: Vec<String>,
@@ -99,6 +106,8 @@ impl ApiDoor {
             // the document is open to all, so it tells nothing of what an operator defined
             document: openapi::document(config.engine.built_in_processors()),
             engine: config.engine,
+            keeper: config.keeper,
+            backups: Arc::new(Semaphore::new(1)),
             admin_token: Token::new(&config.admin_token),
             metrics: config.metrics,
             allowed_origins: config.allowed_origins,
@@ -122,11 +131,13 @@ impl ApiDoor {
             .route_layer(from_fn_with_state(state.clone(), idempotency::once_per_key))
             .route_layer(from_fn_with_state(state.clone(), auth::require_token));
         let feeds = feed_routes().route_layer(from_fn_with_state(state.clone(), auth::require_listener));
+        let unhurried = unhurried_routes().route_layer(from_fn_with_state(state.clone(), auth::require_token));
         let answers = Router::from(open.merge(guarded).merge(once)).route_layer(from_fn(observe::limit_time));
         let router = Router::new()
             .route("/", get(front_page))
             .merge(answers)
             .merge(Router::from(feeds))
+            .merge(Router::from(unhurried))
             .method_not_allowed_fallback(wrong_method)
             .fallback(no_route)
             .layer(CatchPanicLayer::custom(observe::after_panic))
@@ -179,7 +190,7 @@ impl ApiDoor {
 
 /// All routes, for the document.
 fn routes() -> OpenApiRouter<ApiState> {
-    open_routes().merge(guarded_routes()).merge(once_routes()).merge(feed_routes())
+    open_routes().merge(guarded_routes()).merge(once_routes()).merge(feed_routes()).merge(unhurried_routes())
 }
 
 /// Without a token.
@@ -236,6 +247,11 @@ fn once_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(queues::redrive_queue))
         .routes(routes!(redrives::create_redrive))
         .routes(routes!(redrives::cancel_redrive))
+}
+
+/// With the token, and without a time limit.
+fn unhurried_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(keeping::check_up)).routes(routes!(keeping::back_up))
 }
 
 /// With the token or a ticket, and without a time limit.

@@ -4,6 +4,7 @@
 mod audit;
 mod backfill;
 mod catalog;
+mod checkup;
 mod damage;
 mod dead_letter;
 mod feed;
@@ -18,6 +19,7 @@ mod upload;
 pub use audit::AuditEntryView;
 pub use backfill::{BackfillCountView, BackfillView};
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
+pub use checkup::CheckupView;
 pub use damage::DamageView;
 pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};
 pub use feed::{LiveEventView, TicketView};

@@ -62,6 +62,7 @@ async fn metrics_are_prometheus_text() {
     let recorder = filemill_http::metrics::install().expect("the only recorder of this test process");
     let engine = service.engine.clone();
     let config = ApiConfig {
+        keeper: None,
         engine,
         admin_token: TOKEN.to_owned(),
         metrics: Some(recorder),

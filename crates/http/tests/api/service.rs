@@ -59,6 +59,7 @@ async fn start(rules: &[Value], max_running: Option<u32>) -> Service {
 
 pub fn door(engine: &Engine) -> ApiDoor {
     ApiDoor::new(ApiConfig {
+        keeper: None,
         engine: engine.clone(),
         admin_token: TOKEN.to_owned(),
         metrics: None,
