@@ -3,6 +3,7 @@
 //! Every duty is idempotent, bounded and guarded, so that several sweepers at once are harmless. One that fails holds up
 //! none of the others. Expired leases need no duty: the queue leases them again.
 
+mod aged_records;
 mod expiry;
 mod leftovers;
 mod multiparts;
@@ -41,6 +42,11 @@ const DUTIES: &[Duty] = &[
         name: "old records",
         every: limits::SWEEPS_PER_STORE_SWEEP,
         fulfil: |engine| retention::expire_records(engine).boxed(),
+    },
+    Duty {
+        name: "aged records",
+        every: limits::SWEEPS_PER_STORE_SWEEP,
+        fulfil: |engine| aged_records::expire(engine).boxed(),
     },
     // last, so that it finds what the others gave up
     Duty {

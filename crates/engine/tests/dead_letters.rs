@@ -327,3 +327,22 @@ async fn a_letter_of_a_file_that_is_gone_says_so() {
     let refused = redrive(&service.engine, &letter).await.expect_err("gone");
     assert!(refused.to_string().contains("was removed or replaced"), "{refused}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn letters_and_what_was_ordered_of_them_go_when_they_are_old() {
+    let (service, _) = fragile_service(1).await;
+    let day = Duration::from_secs(86_400);
+    service.put("old", Bytes::from_static(b"X")).await;
+    service.ended("old").await;
+    let order = NewRedrive { filter: DeadLetterFilter { key: Some("none".into()), ..dead() }, ..NewRedrive::default() };
+    service.engine.create_redrive(&operator(), order).await.expect("ordered");
+    tokio::time::sleep(day * 10).await;
+    service.put("new", Bytes::from_static(b"X")).await;
+    service.ended("new").await;
+    tokio::time::sleep(day * 5).await;
+    service.engine.sweep().await.expect("sweep");
+    assert_eq!(only_letter(&service.engine).await.key.as_str(), "new", "fourteen days are kept");
+    assert!(service.engine.redrives(None, 10).await.expect("orders").items.is_empty());
+    let log = filemill_engine::AuditQuery { limit: 10, ..Default::default() };
+    assert_eq!(service.engine.audit_log(&log).await.expect("log").items.len(), 1, "the audit log is kept for a year");
+}
