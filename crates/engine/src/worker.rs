@@ -63,6 +63,15 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     drain(engine, running, give_back).await;
 }
 
+impl Engine {
+    /// Leases one task and works on it; false if none is ready. For tests that choose the order of things themselves.
+    pub async fn work_once(&self) -> Result<bool, StateError> {
+        let Some(lease) = lease(self, 1, 0).await?.pop() else { return Ok(false) };
+        work(self, lease, CancellationToken::new()).await;
+        Ok(true)
+    }
+}
+
 async fn drain(engine: &Engine, mut running: JoinSet<()>, give_back: CancellationToken) {
     let all_done = async { while running.join_next().await.is_some() {} };
     tokio::select! {
