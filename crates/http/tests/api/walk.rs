@@ -221,7 +221,7 @@ impl World {
         let (tenant, role) = who;
         let things = &self.things[&(tenant, role, whose)];
         let noun = route.split('/').nth(2).unwrap_or_default();
-        let path = route.replace("{id}", things.get(noun).map_or("", String::as_str)).replace("{queue}", "default");
+        let path = route.replace("{id}", things.get(noun).map_or("none", String::as_str)).replace("{queue}", "default");
         let body = match (method, route) {
             ("post", "/v1/uploads") => json!({ "filename": "a.txt", "bucket": format!("{tenant}-in") }),
             ("post", "/v1/archives") => json!({ "files": [{ "source": things["source"] }] }),
