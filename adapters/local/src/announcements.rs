@@ -3,7 +3,7 @@
 //! An announcement's id is the store's next sequencer, so sequencers rise over all keys, across restarts too.
 
 use crate::failure::{Step, unreadable};
-use crate::rows::{at, bucket_name, from_json, from_sql, object_key, sequencer, to_json, to_sql};
+use crate::rows::{at, bucket_name, from_json, from_sql, object_key, owner, sequencer, to_json, to_sql};
 use crate::writer::Tx;
 use filemill_core::etag::Etag;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
@@ -28,8 +28,8 @@ impl<'a> News<'a> {
 
 /// Answers the sequencer.
 pub(crate) fn add(tx: &mut Tx<'_>, kind: AnnouncementKind, news: News<'_>) -> rusqlite::Result<i64> {
-    let insert = "INSERT INTO announcements (kind, bucket, key, size, etag, content_type, origin, at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let insert = "INSERT INTO announcements (kind, bucket, key, size, etag, content_type, origin, owner, at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     tx.sql.prepare_cached(insert)?.execute(params![
         kind_name(kind),
         news.bucket.as_str(),
@@ -38,6 +38,7 @@ pub(crate) fn add(tx: &mut Tx<'_>, kind: AnnouncementKind, news: News<'_>) -> ru
         news.etag.as_str(),
         news.attributes.content_type,
         news.attributes.origin.as_ref().map(to_json),
+        news.attributes.owner.as_ref().map(|owner| owner.as_str()),
         tx.now.as_millis(),
     ])?;
     tx.effects.announced += 1;
@@ -91,6 +92,7 @@ fn announcement(row: &Row<'_>) -> Step<Announcement, BlobError> {
         sequencer: sequencer(id),
         content_type: row.get("content_type")?,
         origin: origin.as_deref().map(from_json).transpose()?,
+        owner: owner(row)?,
         at: at(row, "at")?,
     })
 }

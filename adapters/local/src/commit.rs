@@ -306,12 +306,13 @@ fn chunk_exists(sql: &Connection, chunk: &ChunkRecord) -> rusqlite::Result<bool>
 }
 
 fn put_file(sql: &Connection, file: &File, document: &str) -> rusqlite::Result<()> {
-    let upsert = "INSERT OR REPLACE INTO files (id, bucket, key, sequencer, removed_at, document)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let upsert = "INSERT OR REPLACE INTO files (id, bucket, key, sequencer, removed_at, owner, document)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let owner = file.owner.as_ref().map(|owner| owner.as_str());
     let removed_at = file.removed_at.map(|time| time.as_millis());
     let (id, bucket, key) = (file.id.as_str(), file.bucket.as_str(), file.key.as_str());
     sql.prepare_cached(upsert)?
-        .execute(params![id, bucket, key, file.sequencer.as_str(), removed_at, document])
+        .execute(params![id, bucket, key, file.sequencer.as_str(), removed_at, owner, document])
         .map(drop)
 }
 
@@ -324,8 +325,8 @@ fn put_upload(sql: &Connection, upload: &Upload, document: &str) -> rusqlite::Re
 }
 
 fn insert_job(sql: &Connection, job: &Job, document: &str) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO jobs (id, rev, status, rule, bucket, key, upload, document)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let insert = "INSERT INTO jobs (id, rev, status, rule, bucket, key, upload, owner, document)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     sql.prepare_cached(insert)?
         .execute(params![
             job.id.as_str(),
@@ -335,6 +336,7 @@ fn insert_job(sql: &Connection, job: &Job, document: &str) -> rusqlite::Result<(
             job.input.bucket.as_str(),
             job.input.key.as_str(),
             job.upload.as_ref().map(|id| id.as_str()),
+            job.owner.as_ref().map(|id| id.as_str()),
             document,
         ])
         .map(drop)
@@ -352,13 +354,14 @@ fn insert_chunk(sql: &Connection, chunk: &ChunkRecord, document: &str) -> rusqli
 }
 
 fn emit(sql: &Connection, event: &NewEvent, data: &str) -> rusqlite::Result<u64> {
-    let insert = "INSERT INTO events (kind, at, job, file, upload, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let insert = "INSERT INTO events (kind, at, job, file, upload, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     sql.prepare_cached(insert)?.execute(params![
         event.kind.as_str(),
         event.at.as_millis(),
         event.job.as_ref().map(|id| id.as_str()),
         event.file.as_ref().map(|id| id.as_str()),
         event.upload.as_ref().map(|id| id.as_str()),
+        event.owner.as_ref().map(|id| id.as_str()),
         data,
     ])?;
     Ok(crate::rows::from_sql(sql.last_insert_rowid()))

@@ -1,7 +1,7 @@
 //! The live feed's stored events.
 
 use crate::failure::{Step, StoreFailure, unreadable};
-use crate::rows::{at, from_json, from_sql, to_sql};
+use crate::rows::{at, from_json, from_sql, owner, to_sql};
 use crate::writer::Tx;
 use filemill_core::event::{EventKind, LiveEvent, NewEvent};
 use filemill_core::ids::{FileId, JobId, UploadId};
@@ -51,6 +51,7 @@ fn event(row: &Row<'_>) -> Step<LiveEvent, StateError> {
         job: id(row, "job", JobId::parse)?,
         file: id(row, "file", FileId::parse)?,
         upload: id(row, "upload", UploadId::parse)?,
+        owner: owner(row)?,
         data: from_json(&data)?,
     };
     Ok(LiveEvent { seq: Some(from_sql(row.get("seq")?)), event })

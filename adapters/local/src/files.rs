@@ -1,16 +1,17 @@
 //! Questions about files and about uploads, the promises that files come from.
 
 use crate::failure::Step;
+use crate::filter::Filter;
 use crate::jobs::page_of;
 use crate::listing::behind_all_with;
-use crate::rows::{documents, maybe_document, to_sql};
+use crate::rows::{documents, maybe_document};
 use filemill_core::file::File;
 use filemill_core::ids::{FileId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::{FileQuery, Page, StateError};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::Upload;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 pub(crate) fn file(sql: &Connection, id: &FileId) -> Step<Option<File>, StateError> {
     maybe_document(sql, "SELECT document FROM files WHERE id = ?1", [id.as_str()])
@@ -22,8 +23,10 @@ pub(crate) fn page(sql: &Connection, query: &FileQuery) -> Step<Page<File>, Stat
     let mut found = Vec::new();
     let mut bucket = first_bucket(sql, query)?;
     while let Some(name) = bucket {
-        let limit = wanted - found.len();
-        found.extend(of_bucket(sql, &name, query, limit)?);
+        if query.reach.touches(&name) {
+            let limit = wanted - found.len();
+            found.extend(of_bucket(sql, &name, query, limit)?);
+        }
         if found.len() >= wanted || query.bucket.is_some() {
             break;
         }
@@ -51,12 +54,16 @@ fn of_bucket(sql: &Connection, bucket: &str, query: &FileQuery, limit: usize) ->
     let prefix = query.prefix.as_deref().unwrap_or_default();
     let end = behind_all_with(prefix);
     let after = query.after.as_ref().filter(|(name, _)| name.as_str() == bucket).map(|(_, key)| key.as_str());
-    let select = "SELECT document FROM files
-        WHERE removed_at IS NULL AND bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND (?4 IS NULL OR key > ?4)
-        ORDER BY key LIMIT ?5";
+    let mut filter = Filter::default();
+    filter.add("removed_at IS NULL AND bucket = ?", Some(bucket.to_owned()));
     // the index is entered at the later of both starts
     let start = after.map_or(prefix, |after| after.max(prefix));
-    documents(sql, select, params![bucket, start, end, after, to_sql(limit as u64)])
+    filter.add("key >= ?", Some(start.to_owned()));
+    filter.add("key < ?", end);
+    filter.add("key > ?", after.map(str::to_owned));
+    filter.add_reach(&query.reach);
+    let select = format!("SELECT document FROM files {} ORDER BY key LIMIT {limit}", filter.clause());
+    documents(sql, &select, params_from_iter(filter.values))
 }
 
 pub(crate) fn upload(sql: &Connection, id: &UploadId) -> Step<Option<Upload>, StateError> {

@@ -3,7 +3,7 @@
 use crate::failure::Step;
 use crate::filter::Filter;
 use crate::jobs::page_of;
-use crate::rows::{at, bucket_name, from_json, from_sql, object_key};
+use crate::rows::{at, bucket_name, from_json, from_sql, object_key, owner};
 use filemill_core::finding::{Finding, FindingRecord};
 use filemill_core::ids::JobId;
 use filemill_core::object::{BucketName, ObjectKey};
@@ -13,11 +13,12 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use std::collections::BTreeMap;
 
 pub(crate) fn put(sql: &Connection, found: &FindingRecord, values: &str) -> rusqlite::Result<()> {
-    let upsert = "INSERT OR REPLACE INTO findings (bucket, key, processor, job, at, label, found)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let upsert = "INSERT OR REPLACE INTO findings (bucket, key, processor, job, at, label, found, owner)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let owner = found.owner.as_ref().map(|owner| owner.as_str());
     let (bucket, key, job) = (found.bucket.as_str(), found.key.as_str(), found.job.as_str());
     let (at, label) = (found.at.as_millis(), &found.finding.label);
-    sql.prepare_cached(upsert)?.execute(params![bucket, key, found.processor, job, at, label, values]).map(drop)
+    sql.prepare_cached(upsert)?.execute(params![bucket, key, found.processor, job, at, label, values, owner]).map(drop)
 }
 
 pub(crate) fn remove(sql: &Connection, processor: &str, bucket: &BucketName, key: &ObjectKey) -> rusqlite::Result<()> {
@@ -33,6 +34,7 @@ fn filter(query: &FindingQuery) -> Filter {
     filter.add_key(query.key.as_deref());
     filter.add("at >= ?", query.since.map(|time| time.as_millis()));
     filter.add("at < ?", query.until.map(|time| time.as_millis()));
+    filter.add_reach(&query.reach);
     filter
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn page(sql: &Connection, query: &FindingQuery) -> Step<Page<FindingR
         filter.add_all("(bucket, key, processor) > (?, ?, ?)", behind);
     }
     let select = format!(
-        "SELECT bucket, key, processor, job, at, label, found FROM findings {}
+        "SELECT bucket, key, processor, job, at, label, found, owner FROM findings {}
          ORDER BY bucket, key, processor LIMIT {}",
         filter.clause(),
         query.limit + 1
@@ -65,6 +67,7 @@ fn record(row: &Row<'_>) -> Step<FindingRecord, StateError> {
         key: object_key(&text("key")?)?,
         job: JobId::parse(&text("job")?).ok_or_else(|| crate::failure::unreadable("a finding's job"))?,
         at: at(row, "at")?,
+        owner: owner(row)?,
         finding: Finding { label: text("label")?, values: from_json(&text("found")?)? },
     })
 }

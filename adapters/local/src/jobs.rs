@@ -31,6 +31,7 @@ pub(crate) fn page(sql: &Connection, query: &JobQuery) -> Step<Page<Job>, StateE
     filter.add("bucket = ?", query.bucket.as_ref().map(|bucket| bucket.to_string()));
     filter.add_key(query.key.as_deref());
     filter.add("upload = ?", query.upload.as_ref().map(|upload| upload.to_string()));
+    filter.add_reach(&query.reach);
     filter.add("id < ?", query.after.as_ref().map(|after| after.to_string()));
     let select = format!("SELECT document FROM jobs {} ORDER BY id DESC LIMIT {}", filter.clause(), query.limit + 1);
     Ok(page_of(documents(sql, &select, params_from_iter(filter.values))?, query.limit))

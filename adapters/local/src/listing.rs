@@ -67,10 +67,12 @@ fn next_run(
     let compare = if from.strictly_behind { ">" } else { ">=" };
     let before_end = if end.is_some() { "AND key < ?3" } else { "AND ?3 IS NULL" };
     let select = format!(
-        "SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key {compare} ?2 {before_end} ORDER BY key"
+        "SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key {compare} ?2 {before_end}
+            AND (?4 IS NULL OR json_extract(attributes, '$.owner') = ?4) ORDER BY key"
     );
     let mut statement = sql.prepare_cached(&select)?;
-    let mut rows = statement.query(params![query.bucket.as_str(), from.key, end])?;
+    let owner = query.owner.as_ref().map(|owner| owner.as_str());
+    let mut rows = statement.query(params![query.bucket.as_str(), from.key, end, owner])?;
     while let Some(row) = rows.next()? {
         let key = row.get_ref("key")?.as_str().map_err(rusqlite::Error::from)?;
         let prefix = common_prefix(key, query);

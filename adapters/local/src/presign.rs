@@ -7,6 +7,7 @@ use crate::config::LocalConfig;
 use crate::sigv4::{Scope, encode, encode_path, sha256_hex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use filemill_core::key::LINK_KEY;
 use filemill_core::limits::PRESIGN_MAX;
 use filemill_core::ports::{BlobError, InvalidBlob, PresignAction, PresignRequest, PresignedRequest};
 use filemill_core::time::Timestamp;
@@ -100,6 +101,7 @@ impl Presigner {
         headers.insert("host", endpoint.host.clone());
         let signed_headers = headers.keys().copied().collect::<Vec<_>>().join(";");
         let mut query = link.query;
+        query.extend(request.by.as_ref().map(|key| (LINK_KEY, key.to_string())));
         query.extend([
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
             ("X-Amz-Credential", format!("{}/{}", self.access_key_id, scope.text())),
@@ -140,6 +142,7 @@ impl Presigner {
             ("x-amz-credential".to_owned(), format!("{}/{}", self.access_key_id, scope.text())),
             ("x-amz-date".to_owned(), scope.time()),
         ]);
+        fields.extend(request.by.as_ref().map(|key| (LINK_KEY.to_owned(), key.to_string())));
         fields.extend(content_type.map(|t| ("Content-Type".to_owned(), t.to_owned())));
         let mut conditions = vec![
             serde_json::json!({ "bucket": request.bucket.as_str() }),
@@ -240,7 +243,13 @@ mod tests {
 
     fn request(key: &str, action: PresignAction) -> PresignRequest {
         let bucket = BucketName::parse("uploads").expect("a bucket");
-        PresignRequest { bucket, key: ObjectKey::parse(key).expect("a key"), action, ttl: Duration::from_secs(900) }
+        PresignRequest {
+            bucket,
+            key: ObjectKey::parse(key).expect("a key"),
+            action,
+            by: None,
+            ttl: Duration::from_secs(900),
+        }
     }
 
     fn presign(key: &str, action: PresignAction) -> PresignedRequest {

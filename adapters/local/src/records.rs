@@ -4,12 +4,15 @@
 //! search, the others are looked up for what it finds.
 
 use crate::failure::Step;
+use crate::filter::Filter;
 use crate::jobs::page_of;
 use crate::listing::behind_all_with;
 use crate::rows::{from_json, from_sql, to_json, to_sql};
+use filemill_core::access::Reach;
 use filemill_core::ports::{Page, StateError};
 use filemill_core::record::{Record, RecordGroup, RecordKind, RecordOrder, RecordQuery};
 use filemill_core::time::Timestamp;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
 const COLUMNS: &str = "id, rev, due_at, fields, document";
@@ -115,6 +118,7 @@ impl Search {
         for (nth, (name, wanted)) in query.fields.iter().enumerate() {
             search.add_field(nth == 0, name, wanted);
         }
+        search.add_reach(&query.reach);
         search.add("found.id >= ?", query.from.as_deref());
         search.add("found.id < ?", query.before.as_deref());
         search
@@ -141,6 +145,24 @@ impl Search {
         });
         self.values.push(name.to_owned());
         self.values.extend(values);
+    }
+
+    fn add_reach(&mut self, reach: &Reach) {
+        if reach.is_everything() {
+            return;
+        }
+        let mut filter = Filter::default();
+        filter.add_reach(reach);
+        let columns = "json_extract(fields, '$.bucket') AS bucket, json_extract(fields, '$.key') AS key,
+            json_extract(fields, '$.owner') AS owner";
+        self.terms.push(format!(
+            "found.id IN (SELECT id FROM (SELECT id, {columns} FROM records WHERE kind = found.kind) {})",
+            filter.clause()
+        ));
+        self.values.extend(filter.values.into_iter().filter_map(|value| match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }));
     }
 
     fn clause(&self) -> String {

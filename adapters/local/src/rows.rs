@@ -3,6 +3,7 @@
 use crate::failure::{Step, StoreFailure, unreadable};
 use filemill_core::checksum::Checksums;
 use filemill_core::etag::Etag;
+use filemill_core::ids::KeyId;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
 use filemill_core::time::Timestamp;
 use rusqlite::Row;
@@ -49,6 +50,13 @@ pub(crate) fn bucket_name<E: From<StoreFailure>>(text: &str) -> Step<BucketName,
 
 pub(crate) fn object_key<E: From<StoreFailure>>(text: &str) -> Step<ObjectKey, E> {
     ObjectKey::parse(text).map_err(unreadable)
+}
+
+/// From the column of that name.
+pub(crate) fn owner<E: From<StoreFailure>>(row: &Row<'_>) -> Step<Option<KeyId>, E> {
+    let text: Option<String> = row.get("owner")?;
+    let read = |text: String| KeyId::parse(&text).ok_or_else(|| unreadable(format_args!("an owner {text:?}")));
+    text.map(read).transpose()
 }
 
 /// Stored as nothing while there is nothing to store.

@@ -109,6 +109,7 @@ async fn files_without_a_row_are_removed_and_rows_without_a_file_reported() {
 async fn numbers_of_lost_events_are_not_given_again() {
     let dir = folder();
     let removed = || NewEvent {
+        owner: None,
         kind: EventKind::FileRemoved,
         at: Timestamp::from_millis(1),
         job: None,

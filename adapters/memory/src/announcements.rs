@@ -26,6 +26,7 @@ impl World {
             sequencer: info.sequencer.clone(),
             content_type: info.attributes.content_type.clone(),
             origin: info.attributes.origin.clone(),
+            owner: info.attributes.owner.clone(),
             at: now,
         };
         let late = self.dice.wait(self.plan.late_announcement, self.plan.late_max).unwrap_or(Duration::ZERO);

@@ -13,7 +13,8 @@ impl World {
         let mut last: Option<String> = None;
         let mut entries = 0;
         for ((bucket, key), object) in &self.tables.objects {
-            if *bucket != query.bucket || !key.starts_with(&query.prefix) {
+            let is_owned = query.owner.is_none() || object.info.attributes.owner == query.owner;
+            if *bucket != query.bucket || !key.starts_with(&query.prefix) || !is_owned {
                 continue;
             }
             let prefix = common_prefix(key, query);

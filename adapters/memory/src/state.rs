@@ -29,6 +29,7 @@ impl JobFilter<'_> {
             && query.bucket.as_ref().is_none_or(|b| *b == job.input.bucket)
             && query.key.as_deref().is_none_or(|k| key_matches(k, &job.input.key))
             && query.upload.as_ref().is_none_or(|u| job.upload.as_ref() == Some(u))
+            && query.reach.takes(&job.input.bucket, &job.input.key, job.owner.as_ref())
             && query.after.as_ref().is_none_or(|after| job.id < *after)
     }
 }
@@ -52,6 +53,7 @@ fn files(tables: &Tables, query: &FileQuery) -> Page<File> {
         f.removed_at.is_none()
             && query.bucket.as_ref().is_none_or(|b| *b == f.bucket)
             && query.prefix.as_deref().is_none_or(|p| f.key.starts_with(p))
+            && query.reach.takes(&f.bucket, &f.key, f.owner.as_ref())
             && query.after.as_ref().is_none_or(|(b, k)| (&f.bucket, &f.key) > (b, k))
     };
     let mut found: Vec<&File> = tables.files.values().filter(is_wanted).collect();
@@ -66,6 +68,7 @@ fn is_found(query: &FindingQuery, found: &FindingRecord) -> bool {
         && query.key.as_deref().is_none_or(|k| key_matches(k, &found.key))
         && query.since.is_none_or(|since| found.at >= since)
         && query.until.is_none_or(|until| found.at < until)
+        && query.reach.takes(&found.bucket, &found.key, found.owner.as_ref())
 }
 
 fn summary<'a>(findings: impl Iterator<Item = &'a Finding>) -> FindingSummary {

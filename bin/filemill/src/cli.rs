@@ -10,6 +10,7 @@ mod findings;
 mod get;
 mod job;
 mod jobs;
+mod keys;
 mod ls;
 mod put;
 mod queues;
@@ -70,6 +71,8 @@ enum Command {
     Backup(backup::Args),
     /// Make a data folder from a backup, or verify one
     Restore(restore::Args),
+    /// List, make and revoke keys: who may do what
+    Keys(keys::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -95,6 +98,7 @@ impl Cli {
             Command::Doctor(args) => args.run(),
             Command::Backup(args) => args.run(),
             Command::Restore(args) => args.run(),
+            Command::Keys(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }

@@ -17,6 +17,7 @@ use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_custom::Definition;
 use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Registry, Retention};
+use filemill_http::api::Rates;
 use references::{ReferenceError, Resolved, Sources};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ pub struct ServerSettings {
     pub data: PathBuf,
     pub public_s3_url: Option<String>,
     pub allowed_origins: Vec<String>,
+    pub rates: Rates,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -222,7 +224,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
 }
 
 fn settings_of(bucket: file::Bucket) -> BucketSettings {
-    BucketSettings { max_size: bucket.max_size, expire_after: bucket.expire_after }
+    BucketSettings { max_size: bucket.max_size, expire_after: bucket.expire_after, tenant: bucket.tenant }
 }
 
 fn check_limits(file: &ConfigFile) -> Result<(), String> {
@@ -296,9 +298,19 @@ fn server_settings(folder: &Path, file: &file::Server, overrides: &Overrides) ->
         data,
         public_s3_url,
         allowed_origins: file.allowed_origins.clone(),
+        rates: rates(file),
         log: overrides.log.clone().or_else(|| file.log.clone()).unwrap_or_else(|| "info".into()),
         log_format: overrides.log_format.or(file.log_format).unwrap_or_default(),
     })
+}
+
+fn rates(file: &file::Server) -> Rates {
+    let usual = Rates::default();
+    Rates {
+        per_key: file.requests_per_key.unwrap_or(usual.per_key),
+        per_address: file.requests_per_address.unwrap_or(usual.per_address),
+        refusals_per_address: file.refusals_per_address.unwrap_or(usual.refusals_per_address),
+    }
 }
 
 fn check_public_url(text: &str) -> Result<(), String> {

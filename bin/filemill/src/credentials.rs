@@ -1,10 +1,11 @@
-//! The admin token and the S3 key pair: made at first start, or taken from the environment.
+//! The admin token, the S3 key pair and the master key: made at first start, the first two or taken from the environment.
 //!
 //! `DIR/credentials.json` (mode 0600) always says what the service uses, so that the client commands on the same
 //! machine find it. It appears whole or not at all, and a start that does not get the folder leaves it as it is.
 
 use crate::exit::Ending;
 use anyhow::{Context, Result};
+use filemill_engine::MasterKey;
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -23,6 +24,17 @@ pub struct Credentials {
     pub admin_token: String,
     pub s3_access_key_id: String,
     pub s3_secret_access_key: String,
+    /// What the S3 secrets of keys are made from, 256 bits in hexadecimal. A start of an older version left none; empty
+    /// only until [`choose`] has made one.
+    #[serde(default)]
+    pub master_key: String,
+}
+
+impl Credentials {
+    pub fn master_key(&self) -> Result<MasterKey> {
+        let bytes: Option<[u8; 32]> = hex::decode(&self.master_key).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(MasterKey).context("the master_key of credentials.json is not 64 hexadecimal digits")
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -55,6 +67,7 @@ impl Given {
             admin_token: or(&self.admin_token, base.admin_token),
             s3_access_key_id: or(&self.s3_access_key_id, base.s3_access_key_id),
             s3_secret_access_key: or(&self.s3_secret_access_key, base.s3_secret_access_key),
+            master_key: base.master_key,
         }
     }
 
@@ -102,8 +115,11 @@ pub fn read(data: &Path) -> Result<Option<Credentials>> {
 pub fn choose(data: &Path, given: &Given) -> Result<Credentials> {
     given.check()?;
     private_folder(data)?;
-    let stored = read(data)?;
-    Ok(given.over(stored.map_or_else(random, Ok)?))
+    let mut chosen = given.over(read(data)?.map_or_else(random, Ok)?);
+    if chosen.master_key.is_empty() {
+        chosen.master_key = random_key()?;
+    }
+    Ok(chosen)
 }
 
 /// Makes the file say what this service uses. Only for who holds the folder.
@@ -113,7 +129,11 @@ pub fn keep(data: &Path, credentials: &Credentials) -> Result<()> {
         Some(stored) if stored == *credentials => warn_if_readable_by_others(&path),
         stored => {
             write(data, credentials)?;
-            let what = if stored.is_some() { "credentials changed by the environment" } else { "credentials created" };
+            let what = match stored {
+                None => "credentials created",
+                Some(stored) if stored.master_key.is_empty() => "a master key was added to the credentials",
+                Some(_) => "credentials changed by the environment",
+            };
             tracing::info!(path = %path.display(), "{what}");
         }
     }
@@ -164,15 +184,24 @@ fn random() -> Result<Credentials> {
         admin_token: random_text(43)?,
         s3_access_key_id: format!("FM{}", random_text(18)?.replace(['-', '_'], "0").to_uppercase()),
         s3_secret_access_key: random_text(40)?,
+        master_key: random_key()?,
     })
+}
+
+fn random_key() -> Result<String> {
+    random_bytes(32).map(hex::encode)
 }
 
 /// Six bits of the operating system's chance per character; nothing in it needs quoting in a URL or a shell.
 fn random_text(chars: usize) -> Result<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bytes = vec![0; chars];
+    Ok(random_bytes(chars)?.into_iter().map(|b| char::from(ALPHABET[usize::from(b & 63)])).collect())
+}
+
+fn random_bytes(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
     rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the operating system gives no random bytes")?;
-    Ok(bytes.into_iter().map(|b| char::from(ALPHABET[usize::from(b & 63)])).collect())
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -242,6 +271,17 @@ mod tests {
         assert_eq!(second.admin_token, "given-by-hand");
         assert_eq!(second.s3_access_key_id, first.s3_access_key_id);
         assert!(read(folder.path()).expect("read") == Some(second));
+    }
+
+    #[test]
+    fn a_file_of_an_older_version_gets_a_master_key_and_keeps_the_rest() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let old = r#"{"admin_token": "token-of-old", "s3_access_key_id": "ID", "s3_secret_access_key": "secret"}"#;
+        std::fs::write(path_in(folder.path()), old).expect("write");
+        let first = open(folder.path(), &Given::default()).expect("open");
+        assert_eq!((first.admin_token.as_str(), first.s3_secret_access_key.as_str()), ("token-of-old", "secret"));
+        assert!(first.master_key().is_ok());
+        assert!(open(folder.path(), &Given::default()).expect("again") == first);
     }
 
     #[test]

@@ -39,8 +39,9 @@ impl Service {
         if config.defines_processors() {
             backends::prepare_scratch(&scratch).context("cannot make the folder for commands")?;
         }
-        let engine =
-            Engine::new(ports.clone(), config.engine(worker_name())).map_err(|e| Ending::usage(e.to_string()))?;
+        let mut engine = config.engine(worker_name());
+        engine.master_key = Some(credentials.master_key()?);
+        let engine = Engine::new(ports.clone(), engine).map_err(|e| Ending::usage(e.to_string()))?;
         engine.prepare().await.context("cannot make the buckets")?;
 
         let stop = CancellationToken::new();
@@ -52,6 +53,7 @@ impl Service {
             admin_token: credentials.admin_token.clone(),
             metrics: Some(metrics),
             allowed_origins: settings.allowed_origins.clone(),
+            rates: settings.rates,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         let token = stop.clone();
@@ -105,6 +107,7 @@ fn s3_door(ports: &Ports, engine: &Engine, credentials: &Credentials, public_url
     let mut config = S3Config::new(ports.blobs.clone(), ports.clock.clone(), vec![pair]);
     config.queues = Some(ports.messages.clone());
     config.public_url = public_url.clone();
+    config.engine = Some(engine.clone());
     let engine = engine.config();
     config.bucket_limits = engine.buckets.keys().map(|name| (name.clone(), engine.max_size_of(name))).collect();
     S3Door::new(config)

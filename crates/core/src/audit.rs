@@ -1,7 +1,8 @@
 //! The audit log: who ordered what, and when. An entry is stored in the same commit as what was ordered, so that none is
 //! missing and none tells of what did not happen.
 
-use crate::ids::AuditId;
+use crate::access::TenantName;
+use crate::ids::{AuditId, KeyId};
 use crate::ports::Change;
 use crate::record::{RecordFields, RecordKind, Recorded};
 use crate::time::Timestamp;
@@ -17,12 +18,23 @@ pub struct Actor {
     /// Where the order came from, if a network was between.
     #[serde(default)]
     pub address: Option<IpAddr>,
+    /// None: the service's own credentials.
+    #[serde(default)]
+    pub key: Option<KeyId>,
+    /// The key's; none: the whole service.
+    #[serde(default)]
+    pub tenant: Option<TenantName>,
 }
 
 impl Actor {
     /// The service itself: duties that nobody ordered.
     pub fn service() -> Self {
-        Actor { name: "filemill".into(), address: None }
+        Actor::named("filemill")
+    }
+
+    /// By the service's own credentials.
+    pub fn named(name: &str) -> Self {
+        Actor { name: name.into(), address: None, key: None, tenant: None }
     }
 }
 
@@ -38,6 +50,9 @@ pub struct AuditEntry {
     /// What else was said, as far as it is no secret.
     #[serde(default)]
     pub detail: Value,
+    /// Whom it concerns; none: the whole service.
+    #[serde(default)]
+    pub tenant: Option<TenantName>,
 }
 
 impl AuditEntry {
@@ -56,6 +71,8 @@ impl Recorded for AuditEntry {
 
     fn fields(&self) -> RecordFields {
         let fields = [("actor", &self.actor.name), ("action", &self.action), ("target", &self.target)];
-        fields.map(|(name, value)| (name.to_owned(), value.clone())).into()
+        let mut fields: RecordFields = fields.map(|(name, value)| (name.to_owned(), value.clone())).into();
+        fields.extend(self.tenant.as_ref().map(|tenant| ("tenant".to_owned(), tenant.to_string())));
+        fields
     }
 }

@@ -1,6 +1,7 @@
 //! What the live feed tells: stored, numbered, resumable.
 
-use crate::ids::{FileId, JobId, UploadId};
+use crate::access::Reach;
+use crate::ids::{FileId, JobId, KeyId, UploadId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +67,19 @@ pub struct NewEvent {
     pub job: Option<JobId>,
     pub file: Option<FileId>,
     pub upload: Option<UploadId>,
+    /// Of what it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<KeyId>,
     /// `status`, `rule`, `bucket`, `key`, `chunks`, `bytes`, `failure` as far as they apply.
     pub data: serde_json::Value,
+}
+
+impl NewEvent {
+    /// May somebody with this reach hear of it? What lies nowhere is for those who see everything.
+    pub fn is_within(&self, reach: &Reach) -> bool {
+        let place = self.data["bucket"].as_str().zip(self.data["key"].as_str());
+        reach.is_everything() || place.is_some_and(|(bucket, key)| reach.takes(bucket, key, self.owner.as_ref()))
+    }
 }
 
 /// `seq` rises by at least one from event to event. Progress is not stored and has none.

@@ -1,7 +1,7 @@
 //! The record of an object that exists; written from its event, never from a promise to upload.
 
 use crate::etag::Etag;
-use crate::ids::{FileId, UploadId};
+use crate::ids::{FileId, KeyId, UploadId};
 use crate::object::{BucketName, ObjectKey, Origin, Sequencer};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct File {
     pub sequencer: Sequencer,
     pub upload: Option<UploadId>,
     pub origin: Option<Origin>,
+    /// As the object's.
+    #[serde(default)]
+    pub owner: Option<KeyId>,
     pub created_at: Timestamp,
     /// Set when the object was removed. The record stays, so that a late event does not bring the file back.
     pub removed_at: Option<Timestamp>,

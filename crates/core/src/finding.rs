@@ -1,6 +1,6 @@
 //! What a processor found in a file, as a row that can be queried: a label and some numbers.
 
-use crate::ids::JobId;
+use crate::ids::{JobId, KeyId};
 use crate::object::{BucketName, ObjectKey};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct FindingRecord {
     pub key: ObjectKey,
     pub job: JobId,
     pub at: Timestamp,
+    /// As the job's.
+    #[serde(default)]
+    pub owner: Option<KeyId>,
     #[serde(flatten)]
     pub finding: Finding,
 }

@@ -93,6 +93,11 @@ id!(
     AuditId,
     "aud_"
 );
+id!(
+    /// A key that lets somebody in; random.
+    KeyId,
+    "key_"
+);
 
 /// Ids that are made up: their time, then chance.
 macro_rules! made_up {
@@ -105,7 +110,7 @@ macro_rules! made_up {
     };
 }
 
-made_up!(UploadId, RedriveId, BackfillId, AuditId);
+made_up!(UploadId, RedriveId, BackfillId, AuditId, KeyId);
 
 impl JobId {
     pub fn of(bucket: &str, key: &str, sequencer: &str, rule: &str, announced_at: Timestamp) -> Self {

@@ -1,7 +1,8 @@
 //! A job: one file x one rule.
 
+use crate::access::Reach;
 use crate::chunks::ChunkPlan;
-use crate::ids::{DeadLetterId, JobId, UploadId};
+use crate::ids::{DeadLetterId, JobId, KeyId, UploadId};
 use crate::limits;
 use crate::object::{BucketName, ObjectKey, ObjectRef, Sequencer};
 use crate::ports::MultipartRef;
@@ -124,6 +125,12 @@ pub struct Job {
     /// Buckets that the job may read besides its input; all if not given.
     #[serde(default)]
     pub sources: Option<Vec<BucketName>>,
+    /// What of them it may read: what its owner may, within the input's tenant.
+    #[serde(default)]
+    pub reader: Reach,
+    /// As the input's; the result's too.
+    #[serde(default)]
+    pub owner: Option<KeyId>,
     /// Attempts of all tasks of this run, counted when they are claimed.
     pub attempts: u32,
     pub failure: Option<Failure>,

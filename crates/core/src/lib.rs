@@ -3,6 +3,7 @@
 //! Types, the job life cycle, rule matching, back-off and the ports that adapters implement. Everything here is pure:
 //! no IO, no tokio, no clock and no chance of its own. Whoever needs the time or a random number passes it in.
 
+pub mod access;
 pub mod archive;
 pub mod audit;
 pub mod backfill;
@@ -17,6 +18,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod ids;
 pub mod job;
+pub mod key;
 pub mod key_template;
 pub mod lifecycle;
 pub mod limits;

@@ -248,7 +248,7 @@ fn complete(snapshot: Snapshot<'_>, finished: Finished, now: Timestamp) -> Decis
 fn record_of(job: &Job, finding: Finding, now: Timestamp) -> FindingRecord {
     let (processor, job_id) = (job.process.kind.clone(), job.id.clone());
     let (bucket, key) = (job.input.bucket.clone(), job.input.key.clone());
-    FindingRecord { processor, bucket, key, job: job_id, at: now, finding }
+    FindingRecord { processor, bucket, key, job: job_id, at: now, owner: job.owner.clone(), finding }
 }
 
 fn superseded() -> Failure {
@@ -348,5 +348,5 @@ pub fn event(kind: EventKind, job: &Job, now: Timestamp) -> NewEvent {
         data["metadata"] = job.metadata.clone().into();
     }
     let id: JobId = job.id.clone();
-    NewEvent { kind, at: now, job: Some(id), file: None, upload: job.upload.clone(), data }
+    NewEvent { kind, at: now, job: Some(id), file: None, upload: job.upload.clone(), owner: job.owner.clone(), data }
 }

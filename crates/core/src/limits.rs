@@ -251,3 +251,16 @@ pub const MESSAGES_IN_FLIGHT_MAX: u64 = 120_000;
 pub const SQS_BODY_BYTES_MAX: u64 = 4 * MIB;
 /// Such requests are held before their signature can be verified: all that are on their way in, together.
 pub const SQS_BODIES_BYTES_MAX: u64 = 128 * MIB;
+/// Keys that are not revoked: each is a person or a program that somebody should know.
+pub const KEYS_MAX: u64 = 10_000;
+/// Characters of a key's name, and the places that it may be limited to: they are looked through with every object listed.
+pub const KEY_NAME_CHARS_MAX: usize = 100;
+pub const KEY_PLACES_MAX: usize = 32;
+/// A key that was revoked or has expired is shown for this long: somebody may ask who it was.
+pub const KEY_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+/// A key is read anew after this, so that one revoked by another process opens nothing for longer.
+pub const KEY_CACHE_TTL: Duration = Duration::from_secs(5);
+/// Keys in memory, each found by its token, its access key and its id.
+pub const KEYS_CACHED_MAX: usize = 30_000;
+/// Live feed: whether its key still opens it is asked this often, besides at once when it is revoked here.
+pub const FEED_KEY_CHECK: Duration = Duration::from_secs(60);

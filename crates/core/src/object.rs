@@ -4,7 +4,7 @@
 
 use crate::checksum::{ChecksumChoice, Checksums};
 use crate::etag::Etag;
-use crate::ids::JobId;
+use crate::ids::{JobId, KeyId};
 use crate::limits;
 use crate::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -167,6 +167,9 @@ pub struct Attributes {
     pub tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The key that brought it, or whose upload a job made it from; none: the service's own credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<KeyId>,
     /// Chosen when a multipart upload began; decides how its completion is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum_choice: Option<ChecksumChoice>,

@@ -4,7 +4,8 @@
 //! and fields it is kept, so that a new kind needs no new table, query or adapter code. Ids begin with their time, so the
 //! order of ids is the order of time. A record's `rev` guards its updates, as a job's does.
 
-use crate::ids::sortable_from;
+use crate::access::Reach;
+use crate::ids::{KeyId, sortable_from};
 use crate::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,11 +18,12 @@ pub enum RecordKind {
     Redrive,
     Backfill,
     Audit,
+    Key,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 4] =
-        [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Backfill, RecordKind::Audit];
+    pub const ALL: [RecordKind; 5] =
+        [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Backfill, RecordKind::Audit, RecordKind::Key];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl RecordKind {
             RecordKind::Redrive => "redrive",
             RecordKind::Backfill => "backfill",
             RecordKind::Audit => "audit",
+            RecordKind::Key => "key",
         }
     }
 }
@@ -84,6 +87,13 @@ pub struct Revised<T> {
 }
 
 impl Record {
+    fn is_within(&self, reach: &Reach) -> bool {
+        let field = |name: &str| self.fields.get(name).map(String::as_str);
+        let owner = field("owner").and_then(KeyId::parse);
+        let place = field("bucket").zip(field("key"));
+        reach.is_everything() || place.is_some_and(|(bucket, key)| reach.takes(bucket, key, owner.as_ref()))
+    }
+
     /// `Err` says what is wrong with the stored document.
     pub fn read<T: Recorded>(self) -> Result<Revised<T>, String> {
         debug_assert_eq!(self.kind, T::KIND);
@@ -105,6 +115,8 @@ pub struct RecordQuery {
     pub kind: RecordKind,
     /// Values by name; one that ends in `*` is a prefix. The first should be the rarest.
     pub fields: Vec<(&'static str, String)>,
+    /// By the fields `bucket`, `key` and `owner`; what has none is for those who see everything.
+    pub reach: Reach,
     /// Ids from this on.
     pub from: Option<String>,
     /// Ids before this.
@@ -118,7 +130,21 @@ pub struct RecordQuery {
 impl RecordQuery {
     pub fn of(kind: RecordKind) -> Self {
         let order = RecordOrder::default();
-        RecordQuery { kind, fields: Vec::new(), from: None, before: None, order, after: None, limit: 1 }
+        RecordQuery {
+            kind,
+            fields: Vec::new(),
+            reach: Reach::everything(),
+            from: None,
+            before: None,
+            order,
+            after: None,
+            limit: 1,
+        }
+    }
+
+    pub fn within(mut self, reach: &Reach) -> Self {
+        self.reach = reach.clone();
+        self
     }
 
     /// Counts only if there is a value.
@@ -143,6 +169,7 @@ impl RecordQuery {
             })
         };
         record.kind == self.kind
+            && record.is_within(&self.reach)
             && self.fields.iter().all(has)
             && self.from.as_ref().is_none_or(|from| record.id >= *from)
             && self.before.as_ref().is_none_or(|before| record.id < *before)

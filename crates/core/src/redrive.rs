@@ -1,5 +1,6 @@
 //! An order to put dead letters back to work: which, how, and how many a second. It outlives whoever works on it.
 
+use crate::access::{Reach, TenantName};
 use crate::dead_letter::DeadLetterFilter;
 use crate::ids::{DeadLetterId, RedriveId};
 use crate::record::{RecordFields, RecordKind, Recorded};
@@ -53,6 +54,12 @@ pub struct Redrive {
     pub after: Option<DeadLetterId>,
     /// The name of who ordered it.
     pub by: String,
+    /// Theirs: no letter outside of it is touched.
+    #[serde(default)]
+    pub reach: Reach,
+    /// Theirs; none: the whole service.
+    #[serde(default)]
+    pub tenant: Option<TenantName>,
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     /// When the next letters are due.
@@ -76,7 +83,8 @@ impl Recorded for Redrive {
     }
 
     fn fields(&self) -> RecordFields {
-        [("status".to_owned(), self.status.as_str().to_owned())].into()
+        let tenant = self.tenant.as_ref().map(|tenant| ("tenant".to_owned(), tenant.to_string()));
+        tenant.into_iter().chain([("status".to_owned(), self.status.as_str().to_owned())]).collect()
     }
 
     fn due_at(&self) -> Option<Timestamp> {

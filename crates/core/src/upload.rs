@@ -1,6 +1,6 @@
 //! A promise to upload. It expires; it is never listed as a file.
 
-use crate::ids::UploadId;
+use crate::ids::{KeyId, UploadId};
 use crate::object::{BucketName, ObjectKey};
 use crate::rule::RuleId;
 use crate::time::Timestamp;
@@ -52,6 +52,9 @@ pub struct Upload {
     /// Made by the service for somebody who may read every bucket: an order for an archive.
     #[serde(default)]
     pub is_order: bool,
+    /// The key that made it; none: the service's own credentials.
+    #[serde(default)]
+    pub by: Option<KeyId>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }

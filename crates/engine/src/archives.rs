@@ -1,15 +1,16 @@
 //! Orders to make an archive. An order becomes a manifest object, which starts its rule as any object would; so it
 //! survives a crash, is retried and is told of like every other job.
 
+use crate::commands::key_within;
 use crate::error::CommandError;
 use crate::{Engine, ingest};
 use bytes::Bytes;
+use filemill_core::access::Principal;
 use filemill_core::archive::{ARCHIVE_KIND, ArchiveFile, ArchiveManifest, skips_missing};
-use filemill_core::audit::Actor;
 use filemill_core::ids::UploadId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
-use filemill_core::object::{Attributes, ObjectKey, ObjectRef};
+use filemill_core::object::{Attributes, BucketName, ObjectRef};
 use filemill_core::ports::{
     BlobError, Change, ChangeSet, Durability, JobQuery, Precondition, PutObject, SourceName, Staged,
 };
@@ -48,13 +49,15 @@ pub enum ArchiveContent {
 impl Engine {
     /// The job that makes the archive. Sources are pinned to the versions that are there now; one that is missing is
     /// refused here, unless the rule skips such.
-    pub async fn create_archive(&self, actor: &Actor, new: NewArchive) -> Result<Job, CommandError> {
-        let rule = self.archive_rule(new.rule.as_ref())?;
+    pub async fn create_archive(&self, who: &Principal, new: NewArchive) -> Result<Job, CommandError> {
+        let rule = self.archive_rule(who, new.rule.as_ref())?;
         let manifest = match new.files {
-            ArchiveContent::ResultsOf(query) => manifest_of(self.results_of(query).await?, new.name, new.metadata)?,
+            ArchiveContent::ResultsOf(query) => {
+                manifest_of(self.results_of(who, &rule, query).await?, new.name, new.metadata)?
+            }
             ArchiveContent::Files(files) => {
                 let mut manifest = manifest_of(files, new.name, new.metadata)?;
-                manifest.files = self.pinned(&rule, manifest.files).await?;
+                manifest.files = self.pinned(who, &rule, manifest.files).await?;
                 manifest
             }
         };
@@ -67,21 +70,24 @@ impl Engine {
             let message = format!("more than {} bytes of JSON", limits::JOB_METADATA_BYTES_MAX);
             return Err(CommandError::invalid("metadata", message));
         }
-        let upload = self.promise_manifest(actor, &rule, manifest.metadata).await?;
+        let upload = self.promise_manifest(who, &rule, manifest.metadata).await?;
         self.store_manifest(&upload, text).await?;
         self.job_of_upload(&upload.id).await
     }
 
-    fn archive_rule(&self, wanted: Option<&RuleId>) -> Result<Arc<Rule>, CommandError> {
+    fn archive_rule(&self, who: &Principal, wanted: Option<&RuleId>) -> Result<Arc<Rule>, CommandError> {
         let rules = &self.inner.config.rules;
         let makes_archives = |rule: &&Arc<Rule>| rule.process.kind == ARCHIVE_KIND;
         match wanted {
             Some(id) => {
-                let rule = rules.get(id).ok_or_else(|| CommandError::not_found("rule", id))?;
+                let rule = rules
+                    .get(id)
+                    .filter(|rule| who.reach.touches(&rule.from))
+                    .ok_or_else(|| CommandError::not_found("rule", id))?;
                 let message = format!("rule {id} makes no archives: its process is {}", rule.process.kind);
                 Some(rule).filter(makes_archives).cloned().ok_or_else(|| CommandError::invalid("rule", message))
             }
-            None => rules.all().iter().filter(|rule| rule.enabled).find(makes_archives).cloned().ok_or_else(|| {
+            None => self.rules(who).filter(|rule| rule.enabled).find(makes_archives).cloned().ok_or_else(|| {
                 let message = format!("no rule makes archives; add one with process = {{ kind = \"{ARCHIVE_KIND}\" }}");
                 CommandError::invalid("rule", message)
             }),
@@ -89,12 +95,17 @@ impl Engine {
     }
 
     /// Each file with the version that is there now.
-    async fn pinned(&self, rule: &Rule, files: Vec<ArchiveFile>) -> Result<Vec<ArchiveFile>, CommandError> {
+    async fn pinned(
+        &self,
+        who: &Principal,
+        rule: &Rule,
+        files: Vec<ArchiveFile>,
+    ) -> Result<Vec<ArchiveFile>, CommandError> {
         let skips = skips_missing(&rule.process);
         let lookups = files.into_iter().enumerate().map(|(index, file)| async move {
             let name = SourceName::parse(&file.source)
                 .map_err(|e| CommandError::invalid("files", format!("files[{index}].source: {e}")))?;
-            match self.version_of(rule, &name).await? {
+            match self.version_of(who, rule, &name).await? {
                 Some(etag) => Ok(ArchiveFile { etag: file.etag.or(Some(etag)), ..file }),
                 None if skips => Ok(file),
                 None => {
@@ -106,21 +117,38 @@ impl Engine {
         stream::iter(lookups).buffered(LOOKUPS).try_collect().await
     }
 
-    /// `None` also where the rule may not read it: nobody can tell which.
-    async fn version_of(&self, rule: &Rule, name: &SourceName) -> Result<Option<String>, CommandError> {
+    /// `None` also where the rule, or who orders, may not read it: nobody can tell which.
+    async fn version_of(
+        &self,
+        who: &Principal,
+        rule: &Rule,
+        name: &SourceName,
+    ) -> Result<Option<String>, CommandError> {
         let bucket = name.bucket.as_ref().unwrap_or(&self.inner.config.default_bucket);
-        if rule.sources.as_ref().is_some_and(|allowed| !allowed.contains(bucket)) {
+        let is_named = rule.sources.as_ref().is_none_or(|allowed| allowed.contains(bucket));
+        if !is_named || !self.is_readable_for(who, rule, bucket, &name.key) {
             return Ok(None);
         }
         match self.inner.ports.blobs.head(bucket, &name.key).await {
+            Ok(info) if !who.reach.owns(info.attributes.owner.as_ref()) => Ok(None),
             Ok(info) => Ok(Some(info.etag.as_str().to_owned())),
             Err(BlobError::NotFound(_)) => Ok(None),
             Err(e) => Err(e.into()),
         }
     }
 
+    fn is_readable_for(&self, who: &Principal, rule: &Rule, bucket: &BucketName, key: &str) -> bool {
+        who.reach.covers(bucket, key) && self.tenant_of(bucket) == self.tenant_of(&rule.from)
+    }
+
     /// The newest result of each key that is still there. Archives go into an archive only if their rule is named.
-    async fn results_of(&self, mut query: JobQuery) -> Result<Vec<ArchiveFile>, CommandError> {
+    async fn results_of(
+        &self,
+        who: &Principal,
+        rule: &Rule,
+        mut query: JobQuery,
+    ) -> Result<Vec<ArchiveFile>, CommandError> {
+        query.reach = who.reach.clone();
         query.status = Some(JobStatus::Completed);
         query.limit = limits::PAGE_MAX;
         let takes_archives = query.rule.is_some();
@@ -129,7 +157,9 @@ impl Engine {
             let page = self.inner.ports.state.jobs(&query).await?;
             query.after = page.items.last().map(|job| job.id.clone());
             let wanted = page.items.into_iter().filter(|job| takes_archives || job.process.kind != ARCHIVE_KIND);
-            let newest = wanted.filter_map(|job| job.output).filter(|o| seen.insert((o.bucket.clone(), o.key.clone())));
+            let outputs = wanted.filter_map(|job| job.output);
+            let readable = outputs.filter(|o| self.is_readable_for(who, rule, &o.bucket, &o.key));
+            let newest = readable.filter(|o| seen.insert((o.bucket.clone(), o.key.clone())));
             let there = stream::iter(newest.map(|output| self.if_there(output))).buffered(LOOKUPS);
             files.extend(there.try_collect::<Vec<_>>().await?.into_iter().flatten());
             if !page.more || files.len() > limits::ARCHIVE_ENTRIES_MAX {
@@ -157,13 +187,14 @@ impl Engine {
     /// Binds the manifest that is about to be stored to its rule.
     async fn promise_manifest(
         &self,
-        actor: &Actor,
+        who: &Principal,
         rule: &Rule,
         metadata: Map<String, Value>,
     ) -> Result<Upload, CommandError> {
         let now = self.now();
         let id = UploadId::new(now, self.inner.ports.chance.bytes());
-        let key = ObjectKey::parse(&format!("archives/{id}.json")).map_err(|e| CommandError::Internal(Box::new(e)))?;
+        let key = key_within(who, &rule.from, &format!("archives/{id}.json"));
+        let key = key.map_err(|e| CommandError::invalid("rule", e.to_string()))?;
         let upload = Upload {
             id,
             status: UploadStatus::Pending,
@@ -175,16 +206,13 @@ impl Engine {
             metadata,
             multipart: None,
             is_order: true,
+            by: who.key.clone(),
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
         let ordered = json!({ "rule": rule.id });
-        let changes = ChangeSet::new().with(Change::InsertUpload(upload.clone())).with(self.audited(
-            actor,
-            "archive.create",
-            &upload.id,
-            ordered,
-        ));
+        let audited = self.audited_at(who, &rule.from, "archive.create", &upload.id, ordered);
+        let changes = ChangeSet::new().with(Change::InsertUpload(upload.clone())).with(audited);
         self.inner.ports.state.commit(changes, Durability::Synced).await?;
         Ok(upload)
     }
@@ -203,7 +231,11 @@ impl Engine {
         let put = PutObject {
             bucket: upload.bucket.clone(),
             key: upload.key.clone(),
-            attributes: Attributes { content_type: Some("application/json".into()), ..Attributes::default() },
+            attributes: Attributes {
+                content_type: Some("application/json".into()),
+                owner: upload.by.clone(),
+                ..Attributes::default()
+            },
             checksums: Default::default(),
             etag: None,
             condition: Precondition::IfAbsent,

@@ -3,9 +3,11 @@
 
 use crate::Engine;
 use crate::error::CommandError;
+use filemill_core::access::{Principal, TenantName};
 use filemill_core::audit::{Actor, AuditEntry};
 use filemill_core::ids::AuditId;
-use filemill_core::ports::{Change, Page, StateError};
+use filemill_core::object::BucketName;
+use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
 use serde_json::Value;
@@ -25,14 +27,54 @@ pub struct AuditQuery {
 
 impl Engine {
     pub(crate) fn audited(&self, actor: &Actor, action: &str, target: impl ToString, detail: Value) -> Change {
+        self.audited_for(actor, actor.tenant.clone(), action, target, detail)
+    }
+
+    /// Of what was done to something in this bucket: it concerns the bucket's tenant, whoever did it.
+    pub(crate) fn audited_at(
+        &self,
+        actor: &Actor,
+        bucket: &BucketName,
+        action: &str,
+        target: impl ToString,
+        detail: Value,
+    ) -> Change {
+        self.audited_for(actor, Some(self.inner.tenancy.of(bucket)), action, target, detail)
+    }
+
+    pub(crate) fn audited_for(
+        &self,
+        actor: &Actor,
+        tenant: Option<TenantName>,
+        action: &str,
+        target: impl ToString,
+        detail: Value,
+    ) -> Change {
         let at = self.now();
         let id = AuditId::new(at, self.inner.ports.chance.bytes());
         let (actor, action, target) = (actor.clone(), action.to_owned(), target.to_string());
-        AuditEntry { id, at, actor, action, target, detail }.change()
+        AuditEntry { id, at, actor, action, target, detail, tenant }.change()
     }
 
-    /// Newest first.
-    pub async fn audit_log(&self, query: &AuditQuery) -> Result<Page<AuditEntry>, CommandError> {
+    /// What a door does by itself, at a bucket or to the service: noted before it is done, on disk no later than it.
+    pub async fn note(
+        &self,
+        who: &Principal,
+        at: Option<&BucketName>,
+        action: &str,
+        target: &str,
+        detail: Value,
+    ) -> Result<(), CommandError> {
+        let entry = match at {
+            Some(bucket) => self.audited_at(who, bucket, action, target, detail),
+            None => self.audited(who, action, target, detail),
+        };
+        self.inner.ports.state.commit(ChangeSet::new().with(entry), Durability::Lazy).await?;
+        Ok(())
+    }
+
+    /// Newest first, as far as it concerns the tenant of who asks.
+    pub async fn audit_log(&self, who: &Principal, query: &AuditQuery) -> Result<Page<AuditEntry>, CommandError> {
         let records = RecordQuery {
             after: query.after.as_ref().map(ToString::to_string),
             limit: query.limit,
@@ -42,6 +84,7 @@ impl Engine {
             .with("target", query.target.clone())
             .with("actor", query.actor.clone())
             .with("action", query.action.clone())
+            .with("tenant", who.tenant.as_ref().map(ToString::to_string))
             .between(AuditId::PREFIX, query.since, query.until);
         let Page { items, more } = self.read_records(&records).await?;
         Ok(Page { items: items.into_iter().map(|entry| entry.value).collect(), more })

@@ -151,7 +151,13 @@ impl Engine {
         after: Option<ObjectKey>,
     ) -> Result<Page<File>, StateError> {
         let after = after.map(|key| (rule.from.clone(), key));
-        let query = FileQuery { bucket: Some(rule.from.clone()), prefix: filter.prefix.clone(), after, limit: PAGE };
+        let query = FileQuery {
+            bucket: Some(rule.from.clone()),
+            prefix: filter.prefix.clone(),
+            after,
+            limit: PAGE,
+            ..FileQuery::default()
+        };
         self.inner.ports.state.files(&query).await
     }
 

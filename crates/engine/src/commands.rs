@@ -4,22 +4,24 @@ use crate::dead_letters::Reopening;
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
 use crate::{Engine, ingest};
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
-use filemill_core::object::{Attributes, BucketName, ObjectKey};
+use filemill_core::object::{Attributes, BucketName, NameError, ObjectKey};
 use filemill_core::ports::{
     BeginMultipart, BlobError, Change, ChangeSet, Durability, Precondition, PresignAction, PresignRequest,
     PresignedRequest, StateError,
 };
 use filemill_core::redrive::RedriveManner;
-use filemill_core::rule::RuleId;
+use filemill_core::rule::{Rule, RuleId};
 use filemill_core::size::json_bytes;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 /// A wish to upload, parsed at the door.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +57,14 @@ pub struct MultipartTicket {
 }
 
 impl Engine {
-    pub async fn create_upload(&self, new: NewUpload) -> Result<UploadTicket, CommandError> {
+    pub async fn create_upload(&self, who: &Principal, new: NewUpload) -> Result<UploadTicket, CommandError> {
         let now = self.now();
         let id = UploadId::new(now, self.inner.ports.chance.bytes());
-        let bucket = new.bucket.clone().unwrap_or_else(|| self.inner.config.default_bucket.clone());
-        self.check_upload(&new, &bucket).await?;
+        let bucket = new.bucket.clone().map_or_else(|| self.usual_bucket_of(who), Ok)?;
+        self.check_upload(who, &new, &bucket).await?;
         let key = match new.key.clone() {
-            Some(key) => key,
-            None => ObjectKey::parse(&format!("{id}/{}", new.filename))
+            Some(key) => within_limits(who, &bucket, key)?,
+            None => key_within(who, &bucket, &format!("{id}/{}", new.filename))
                 .map_err(|e| CommandError::invalid("filename", e.to_string()))?,
         };
         let mut upload = Upload {
@@ -76,6 +78,7 @@ impl Engine {
             metadata: new.metadata.clone(),
             multipart: None,
             is_order: false,
+            by: who.key.clone(),
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),
         };
@@ -92,11 +95,11 @@ impl Engine {
         Ok(UploadTicket { upload, request, multipart })
     }
 
-    async fn check_upload(&self, new: &NewUpload, bucket: &BucketName) -> Result<(), CommandError> {
+    async fn check_upload(&self, who: &Principal, new: &NewUpload, bucket: &BucketName) -> Result<(), CommandError> {
         if new.filename.is_empty() && new.key.is_none() {
             return Err(CommandError::invalid("filename", "give the name of the file"));
         }
-        if self.inner.ports.blobs.bucket(bucket).await?.is_none() {
+        if !who.reach.touches(bucket) || self.inner.ports.blobs.bucket(bucket).await?.is_none() {
             return Err(CommandError::not_found("bucket", bucket));
         }
         let max = self.inner.config.max_size_of(bucket);
@@ -114,7 +117,7 @@ impl Engine {
             let message = format!("more than {} bytes of JSON", limits::JOB_OPTIONS_BYTES_MAX);
             return Err(CommandError::invalid("options", message));
         }
-        self.check_upload_rule(new)?;
+        self.check_upload_rule(who, new, bucket)?;
         self.check_room(new.size.unwrap_or(0))
     }
 
@@ -128,13 +131,16 @@ impl Engine {
         Err(CommandError::Full(io::Error::new(io::ErrorKind::StorageFull, why).into()))
     }
 
-    fn check_upload_rule(&self, new: &NewUpload) -> Result<(), CommandError> {
+    fn check_upload_rule(&self, who: &Principal, new: &NewUpload, bucket: &BucketName) -> Result<(), CommandError> {
         let Some(id) = &new.rule else {
             let needless = new.options.is_empty();
             let message = "options belong to a rule; name the rule too";
             return if needless { Ok(()) } else { Err(CommandError::invalid("options", message)) };
         };
-        let rule = self.inner.config.rules.get(id).ok_or_else(|| CommandError::not_found("rule", id))?;
+        let is_within =
+            |rule: &&Arc<Rule>| who.reach.touches(&rule.from) && self.tenant_of(&rule.from) == self.tenant_of(bucket);
+        let rule = self.inner.config.rules.get(id).filter(is_within);
+        let rule = rule.ok_or_else(|| CommandError::not_found("rule", id))?;
         let prepared = self.inner.ports.processors.prepare(&rule.process_with(&new.options));
         prepared.map(drop).map_err(|e| CommandError::invalid("options", e))
     }
@@ -151,7 +157,8 @@ impl Engine {
         let smallest = size.div_ceil(u64::from(limits::PARTS_MAX));
         let part_bytes = limits::CHUNK_BYTES_MIN.max(smallest.next_multiple_of(limits::MIB));
         let count = u32::try_from(size.div_ceil(part_bytes).max(1)).unwrap_or(limits::PARTS_MAX);
-        let attributes = Attributes { content_type: new.content_type.clone(), ..Attributes::default() };
+        let (content_type, owner) = (new.content_type.clone(), upload.by.clone());
+        let attributes = Attributes { content_type, owner, ..Attributes::default() };
         let begin = BeginMultipart { bucket: upload.bucket.clone(), key: upload.key.clone(), attributes };
         let multipart = self.inner.ports.blobs.begin_multipart(begin).await?;
         upload.multipart = Some(multipart.clone());
@@ -179,43 +186,57 @@ impl Engine {
 
     fn sign(&self, upload: &Upload, action: PresignAction) -> Result<PresignedRequest, CommandError> {
         let ttl = self.inner.config.upload_link_ttl;
-        let request = PresignRequest { bucket: upload.bucket.clone(), key: upload.key.clone(), action, ttl };
+        let (bucket, key, by) = (upload.bucket.clone(), upload.key.clone(), upload.by.clone());
+        let request = PresignRequest { bucket, key, action, by, ttl };
         Ok(self.inner.ports.blobs.presign(&request, upload.created_at)?)
     }
 
+    /// Where uploads go that name no bucket.
+    fn usual_bucket_of(&self, who: &Principal) -> Result<BucketName, CommandError> {
+        let usual = &self.inner.config.default_bucket;
+        if who.reach.touches(usual) {
+            return Ok(usual.clone());
+        }
+        let own: BTreeSet<&BucketName> = who.reach.only.iter().flatten().map(|place| &place.bucket).collect();
+        let names: Vec<&str> = own.iter().map(|bucket| bucket.as_str()).collect();
+        match own.first() {
+            Some(only) if own.len() == 1 => Ok((*only).clone()),
+            _ => Err(CommandError::invalid("bucket", format!("name one of {}", names.join(", ")))),
+        }
+    }
+
     /// A cancelled job starts nothing; what runs for it stops at its next sign of life.
-    pub async fn cancel_job(&self, actor: &Actor, id: &JobId) -> Result<Job, CommandError> {
-        let audited = || self.audited(actor, "job.cancel", id, Value::Null);
-        let job = self.change_job(id, "not_cancellable", || Happening::Cancelled, audited).await?;
+    pub async fn cancel_job(&self, who: &Principal, id: &JobId) -> Result<Job, CommandError> {
+        let job = self.change_job(who, id, ("job.cancel", "not_cancellable"), || Happening::Cancelled).await?;
         abandon_multiparts(&self.inner.ports, &job).await;
         Ok(job)
     }
 
     /// A failed or cancelled job runs again from the start, while the version that it is for is still the file's newest.
-    pub async fn retry_job(&self, actor: &Actor, id: &JobId) -> Result<Job, CommandError> {
-        let job = self.job(id).await?;
+    pub async fn retry_job(&self, who: &Principal, id: &JobId) -> Result<Job, CommandError> {
+        let job = self.job(who, id).await?;
         if job.status.is_terminal() {
             self.must_be_newest(&job).await?;
         }
-        let audited = || self.audited(actor, "job.retry", id, Value::Null);
         if let Some(letter) = self.open_letter_of(&job).await? {
+            let audited = || Some(self.audited_at(who, &job.input.bucket, "job.retry", id, Value::Null));
             let manner = RedriveManner { from_start: true, ..RedriveManner::default() };
-            let how = Reopening { by: &actor.name, redrive: None, manner: &manner };
-            return self.reopen(&letter, how, || Some(audited())).await;
+            let how = Reopening { by: &who.name, redrive: None, manner: &manner };
+            return self.reopen(&letter, how, audited).await;
         }
-        self.change_job(id, "not_retryable", || Happening::Retried(None), audited).await
+        self.change_job(who, id, ("job.retry", "not_retryable"), || Happening::Retried(None)).await
     }
 
     /// Loads, decides and commits until nobody was faster.
     async fn change_job(
         &self,
+        who: &Principal,
         id: &JobId,
-        code: &'static str,
+        (action, code): (&'static str, &'static str),
         happening: impl Fn() -> Happening,
-        audited: impl Fn() -> Change,
     ) -> Result<Job, CommandError> {
         for _ in 0..limits::DECISIONS_MAX {
-            let job = self.job(id).await?;
+            let job = self.job(who, id).await?;
             let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
             let (changes, changed) = match lifecycle::decide(snapshot, happening(), self.now(), 0) {
                 Decision::Commit { changes, job: changed, .. } => (changes, changed),
@@ -224,7 +245,8 @@ impl Engine {
                     return Err(CommandError::Conflict { code, message });
                 }
             };
-            match self.commit(changes.with(audited()), Durability::Synced).await {
+            let audited = self.audited_at(who, &job.input.bucket, action, id, Value::Null);
+            match self.commit(changes.with(audited), Durability::Synced).await {
                 Ok(_) => return Ok(*changed),
                 Err(StateError::Conflict(_)) => continue,
                 Err(e) => return Err(e.into()),
@@ -235,10 +257,10 @@ impl Engine {
     }
 
     /// Removes the bytes; the record follows from the announcement and is gone from lists when this returns.
-    pub async fn delete_file(&self, actor: &Actor, id: &FileId) -> Result<(), CommandError> {
-        let file = self.file(id).await?;
+    pub async fn delete_file(&self, who: &Principal, id: &FileId) -> Result<(), CommandError> {
+        let file = self.file(who, id).await?;
         let named = json!({ "bucket": file.bucket, "key": file.key, "etag": file.etag });
-        let audited = ChangeSet::new().with(self.audited(actor, "file.delete", id, named));
+        let audited = ChangeSet::new().with(self.audited_at(who, &file.bucket, "file.delete", id, named));
         self.commit(audited, Durability::Synced).await?;
         match self.inner.ports.blobs.delete(&file.bucket, &file.key, Precondition::None).await {
             Ok(_) => {}
@@ -247,10 +269,24 @@ impl Engine {
         }
         for _ in 0..limits::DECISIONS_MAX {
             ingest::pass(self).await?;
-            if self.file(id).await.is_err() {
+            if self.file(who, id).await.is_err() {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// The service's own key for something, where this key may put it.
+pub(crate) fn key_within(who: &Principal, bucket: &BucketName, name: &str) -> Result<ObjectKey, NameError> {
+    let prefixes = who.reach.prefixes_in(bucket).unwrap_or_default();
+    ObjectKey::parse(&format!("{}{name}", prefixes.first().copied().unwrap_or_default()))
+}
+
+fn within_limits(who: &Principal, bucket: &BucketName, key: ObjectKey) -> Result<ObjectKey, CommandError> {
+    if who.reach.covers(bucket, &key) {
+        return Ok(key);
+    }
+    let prefixes = who.reach.prefixes_in(bucket).unwrap_or_default();
+    Err(CommandError::invalid("key", format!("your keys in {bucket} begin with {}", prefixes.join(" or "))))
 }

@@ -1,7 +1,9 @@
 //! What an engine is told: rules, buckets, queues and how hard to work.
 
 use crate::error::ConfigError;
+use crate::keys::MasterKey;
 use crate::registry::Registry;
+use filemill_core::access::{Tenancy, TenantName};
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::limits;
 use filemill_core::object::BucketName;
@@ -38,6 +40,8 @@ pub struct EngineConfig {
     pub retention: Retention,
     pub upload_link_ttl: Duration,
     pub download_link_ttl: Duration,
+    /// What the S3 secrets of keys are made from. Without it keys have none.
+    pub master_key: Option<MasterKey>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct BucketSettings {
     pub max_size: Option<ByteSize>,
     /// Objects are removed at this age.
     pub expire_after: Option<Duration>,
+    /// Whose it is; none: the default tenant's.
+    pub tenant: Option<TenantName>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +130,7 @@ impl EngineConfig {
             retention: Retention::default(),
             upload_link_ttl: limits::UPLOAD_LINK_TTL,
             download_link_ttl: limits::DOWNLOAD_LINK_TTL,
+            master_key: None,
         }
     }
 
@@ -138,6 +145,11 @@ impl EngineConfig {
         own.unwrap_or(limits::OBJECT_BYTES_MAX).min(limits::OBJECT_BYTES_MAX)
     }
 
+    /// Whose buckets these are.
+    pub fn tenancy(&self) -> Tenancy {
+        Tenancy::new(self.buckets.iter().filter_map(|(name, b)| Some((name.clone(), b.tenant.clone()?))))
+    }
+
     pub(crate) fn lease_of(&self, queue: &QueueName) -> Duration {
         self.queues.get(queue).and_then(|q| q.lease).unwrap_or(self.lease)
     }
@@ -150,9 +162,11 @@ impl EngineConfig {
 
     /// Can these rules run with these processors? [`Engine::new`](crate::Engine::new) asks the same.
     pub fn check(&self, processors: &Registry) -> Result<(), ConfigError> {
+        let tenancy = self.tenancy();
         for rule in self.rules.all() {
             let id = rule.id.as_str();
             processors.prepare(&rule.process).map_err(|e| ConfigError(format!("rule {id:?}: {e}")))?;
+            check_tenants(rule, &tenancy).map_err(|e| ConfigError(format!("rule {id:?}: {e}")))?;
             let writes_into_itself = rule.output.bucket == rule.from && rule.output.key.as_str() == "{key}";
             if writes_into_itself {
                 return Err(ConfigError(format!(
@@ -162,5 +176,18 @@ impl EngineConfig {
         }
         let may_reject = |rule: &Rule| processors.prepare(&rule.process).is_ok_and(|t| t.may_reject());
         rule_loops::check(self.rules.all(), may_reject).map_err(ConfigError)
+    }
+}
+
+/// What one tenant sent must not come out at another.
+fn check_tenants(rule: &Rule, tenancy: &Tenancy) -> Result<(), String> {
+    let tenant = tenancy.of(&rule.from);
+    let others = [&rule.output.bucket].into_iter().chain(rule.sources.iter().flatten());
+    match others.map(|bucket| (bucket, tenancy.of(bucket))).find(|(_, owner)| *owner != tenant) {
+        None => Ok(()),
+        Some((bucket, owner)) => Err(format!(
+            "{} belongs to tenant {tenant}, {bucket} to tenant {owner}; a rule stays within one tenant",
+            rule.from
+        )),
     }
 }

@@ -6,7 +6,7 @@
 use crate::Engine;
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus, LetterEnd};
 use filemill_core::ids::{DeadLetterId, FileId, RedriveId};
 use filemill_core::job::Job;
@@ -43,26 +43,28 @@ impl Engine {
     /// Newest first.
     pub async fn dead_letters(
         &self,
+        who: &Principal,
         filter: &DeadLetterFilter,
         after: Option<&DeadLetterId>,
         limit: u32,
     ) -> Result<Page<DeadLetter>, CommandError> {
-        let query = RecordQuery { after: after.map(ToString::to_string), limit, ..filter.query() };
+        let query = RecordQuery { after: after.map(ToString::to_string), limit, ..filter.query().within(&who.reach) };
         let Page { items, more } = self.read_records(&query).await?;
         Ok(Page { items: items.into_iter().map(|letter| letter.value).collect(), more })
     }
 
-    pub async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, CommandError> {
-        Ok(self.letter(id).await?.value)
+    pub async fn dead_letter(&self, who: &Principal, id: &DeadLetterId) -> Result<DeadLetter, CommandError> {
+        Ok(self.letter_for(who, id).await?.value)
     }
 
     /// The largest groups first.
     pub async fn dead_letter_groups(
         &self,
+        who: &Principal,
         filter: &DeadLetterFilter,
         limit: u32,
     ) -> Result<Vec<DeadLetterGroup>, CommandError> {
-        let query = RecordQuery { limit, ..filter.query() };
+        let query = RecordQuery { limit, ..filter.query().within(&who.reach) };
         let mut groups = Vec::new();
         for RecordGroup { value, count, first, last } in
             self.inner.ports.state.record_groups(&query, "fingerprint").await?
@@ -77,30 +79,31 @@ impl Engine {
         Ok(groups)
     }
 
-    pub async fn count_dead_letters(&self, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
-        Ok(self.inner.ports.state.record_count(&filter.query()).await?)
+    pub async fn count_dead_letters(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
+        Ok(self.inner.ports.state.record_count(&filter.query().within(&who.reach)).await?)
     }
 
     /// The job, at work again.
     pub async fn redrive_dead_letter(
         &self,
-        actor: &Actor,
+        who: &Principal,
         id: &DeadLetterId,
         manner: &RedriveManner,
     ) -> Result<Job, CommandError> {
         let detail = json!({ "options": manner.options, "from_start": manner.from_start });
-        let audited = || Some(self.audited(actor, "dead.redrive", id, detail.clone()));
-        self.reopen(id, Reopening { by: &actor.name, redrive: None, manner }, audited).await
+        let letter = self.dead_letter(who, id).await?;
+        let audited = || Some(self.audited_at(who, &letter.bucket, "dead.redrive", id, detail.clone()));
+        self.reopen(id, Reopening { by: &who.name, redrive: None, manner }, audited).await
     }
 
     /// Its job stays failed, and what it kept goes.
-    pub async fn discard_dead_letter(&self, actor: &Actor, id: &DeadLetterId) -> Result<DeadLetter, CommandError> {
+    pub async fn discard_dead_letter(&self, who: &Principal, id: &DeadLetterId) -> Result<DeadLetter, CommandError> {
         for _ in 0..limits::DECISIONS_MAX {
-            let Revised { rev, value: letter } = self.letter(id).await?;
+            let Revised { rev, value: letter } = self.letter_for(who, id).await?;
             must_be_dead(&letter)?;
-            let end = LetterEnd { at: self.now(), by: actor.name.clone(), redrive: None, run: None };
+            let end = LetterEnd { at: self.now(), by: who.name.clone(), redrive: None, run: None };
             let ended = letter.clone().ended(DeadLetterStatus::Discarded, end);
-            let audited = self.audited(actor, "dead.discard", id, Value::Null);
+            let audited = self.audited_at(who, &letter.bucket, "dead.discard", id, Value::Null);
             if self.let_go(&letter, Some(ended.record(rev + 1)), Some(audited)).await? {
                 return Ok(ended);
             }
@@ -109,13 +112,13 @@ impl Engine {
     }
 
     /// All that the filter finds. Answers how many.
-    pub async fn discard_dead_letters(&self, actor: &Actor, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
+    pub async fn discard_dead_letters(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
         let filter = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
         let mut discarded = 0;
         loop {
-            let page = self.dead_letters(&filter, None, limits::PAGE_MAX).await?;
+            let page = self.dead_letters(who, &filter, None, limits::PAGE_MAX).await?;
             for some in page.items.chunks(SIDE_BY_SIDE) {
-                for outcome in join_all(some.iter().map(|letter| self.discard_dead_letter(actor, &letter.id))).await {
+                for outcome in join_all(some.iter().map(|letter| self.discard_dead_letter(who, &letter.id))).await {
                     match outcome {
                         Ok(_) => discarded += 1,
                         // somebody else ended it meanwhile
@@ -140,7 +143,7 @@ impl Engine {
         for _ in 0..limits::DECISIONS_MAX {
             let Revised { rev, value: letter } = self.letter(id).await?;
             must_be_dead(&letter)?;
-            let job = self.job(letter.job()).await?;
+            let job = self.job(&Principal::service(), letter.job()).await?;
             self.must_be_newest(&job).await?;
             let happening = self.way_to_reopen(&job, how.manner).await?;
             let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
@@ -208,6 +211,12 @@ impl Engine {
 
     async fn letter(&self, id: &DeadLetterId) -> Result<Revised<DeadLetter>, CommandError> {
         self.letter_named(id.as_str()).await?.ok_or_else(|| CommandError::not_found("dead letter", id))
+    }
+
+    async fn letter_for(&self, who: &Principal, id: &DeadLetterId) -> Result<Revised<DeadLetter>, CommandError> {
+        let letter = self.letter(id).await?;
+        let is_within = who.reach.takes(&letter.value.bucket, &letter.value.key, None);
+        if is_within { Ok(letter) } else { Err(CommandError::not_found("dead letter", id)) }
     }
 
     async fn letter_named(&self, id: &str) -> Result<Option<Revised<DeadLetter>>, CommandError> {

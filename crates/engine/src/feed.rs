@@ -4,6 +4,7 @@
 //! ended; it resumes with the last number it saw.
 
 use crate::Engine;
+use filemill_core::access::Reach;
 use filemill_core::event::{EventKind, LiveEvent, NewEvent};
 use filemill_core::limits;
 use filemill_core::ports::StateError;
@@ -84,12 +85,15 @@ pub struct Interest {
     pub upload: Option<filemill_core::ids::UploadId>,
     /// Empty: all kinds.
     pub kinds: Vec<EventKind>,
+    /// Of who listens.
+    pub reach: Reach,
 }
 
 impl Interest {
     pub fn takes(&self, event: &NewEvent) -> bool {
         self.job.as_ref().is_none_or(|j| event.job.as_ref() == Some(j))
             && self.upload.as_ref().is_none_or(|u| event.upload.as_ref() == Some(u))
+            && event.is_within(&self.reach)
             && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
     }
 }

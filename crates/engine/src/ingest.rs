@@ -8,7 +8,7 @@ mod supersede;
 
 use crate::Engine;
 use crate::error::CommandError;
-use birth::{birth, rules_for, sources_of};
+use birth::{Heritage, birth, rules_for, sources_of};
 use filemill_core::backfill::job_of;
 use filemill_core::event::{EventKind, NewEvent};
 use filemill_core::file::File;
@@ -150,12 +150,15 @@ pub(crate) async fn bear_job(engine: &Engine, rule: &Rule, file: &File) -> Resul
         sequencer: file.sequencer.clone(),
         content_type: file.content_type.clone(),
         origin: file.origin.clone(),
+        owner: file.owner.clone(),
         at: file.created_at,
     };
     let state = &engine.inner.ports.state;
     for _ in 0..limits::DECISIONS_MAX {
         let (sources, retry) = (sources_of(engine, rule, None), engine.inner.config.retry_of(rule));
-        let birth = birth(&version, rule, rule.process.clone(), retry, sources, None, engine.now());
+        let reader = engine.reader_for(file.owner.as_ref(), &file.bucket).await?;
+        let heritage = Heritage { sources, reader, owner: file.owner.clone() };
+        let birth = birth(&version, rule, rule.process.clone(), retry, heritage, None, engine.now());
         let changes = birth.with(Change::HoldFile(file.id.clone(), file.sequencer.clone()));
         match engine.commit(changes, Durability::Lazy).await {
             Ok(_) => return Ok(true),
@@ -183,13 +186,16 @@ async fn created(
     let upload = upload.filter(|u| a.at <= u.expires_at.plus(limits::MULTIPART_TTL));
     let now = engine.now();
     let file = File { repaired: source == Source::Listing, ..file_of(a, id, upload.as_ref()) };
+    let owner = file.owner.clone();
+    let reader = engine.reader_for(owner.as_ref(), &a.bucket).await?;
     let mut changes = ChangeSet::new();
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
     changes.push(Change::PutFile { file, over });
     for (rule, process) in rules_for(engine, a, upload.as_ref()) {
         let sources = sources_of(engine, &rule, upload.as_ref());
         let retry = engine.inner.config.retry_of(&rule);
-        changes.changes.extend(birth(a, &rule, process, retry, sources, upload.as_ref(), now).changes);
+        let heritage = Heritage { sources, reader: reader.clone(), owner: owner.clone() };
+        changes.changes.extend(birth(a, &rule, process, retry, heritage, upload.as_ref(), now).changes);
     }
     if let Some(mut upload) = upload {
         let was = std::mem::replace(&mut upload.status, UploadStatus::Received);
@@ -232,6 +238,7 @@ fn file_of(a: &Announcement, id: &FileId, upload: Option<&Upload>) -> File {
         sequencer: a.sequencer.clone(),
         upload: upload.map(|u| u.id.clone()),
         origin: a.origin.clone(),
+        owner: a.owner.clone().or_else(|| upload.and_then(|u| u.by.clone())),
         created_at: a.at,
         removed_at: None,
         repaired: false,
@@ -246,6 +253,7 @@ fn file_event(kind: EventKind, file: &File, engine: &Engine) -> NewEvent {
         job: file.origin.as_ref().map(|o| o.job.clone()),
         file: Some(file.id.clone()),
         upload: file.upload.clone(),
+        owner: file.owner.clone(),
         data,
     }
 }

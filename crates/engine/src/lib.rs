@@ -16,6 +16,8 @@ mod error;
 mod feed;
 mod from_queues;
 mod ingest;
+mod key_cache;
+mod keys;
 mod oneshot;
 mod progress;
 mod publish;
@@ -40,6 +42,7 @@ pub use config::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings,
 pub use dead_letters::DeadLetterGroup;
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
+pub use keys::{KeyPair, KeyTicket, KeysQuery, MasterKey, NewKey};
 pub use oneshot::{OneShot, OneShotDone, OneShotError, OneShotWork};
 pub use queries::{Explained, Health, Link, explain};
 pub use queues::QueueState;
@@ -47,6 +50,7 @@ pub use reconcile::{Difference, ReconcileReport, ReconcileRun, ReconcileScope, R
 pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
+use filemill_core::access::Tenancy;
 use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -82,6 +86,8 @@ pub(crate) struct Inner {
     pub backfills: Notify,
     pub reconcile: reconcile::Board,
     pub expiry: sweeper::ExpiryCursors,
+    pub keys: key_cache::KeyCache,
+    pub tenancy: Tenancy,
 }
 
 impl Engine {
@@ -89,7 +95,8 @@ impl Engine {
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
         let (feed, progress, redrives, backfills, reconcile, expiry) = Default::default();
-        let inner = Inner { ports, config, feed, progress, redrives, backfills, reconcile, expiry };
+        let (tenancy, keys) = (config.tenancy(), Default::default());
+        let inner = Inner { ports, config, feed, progress, redrives, backfills, reconcile, expiry, keys, tenancy };
         Ok(Engine { inner: Arc::new(inner) })
     }
 

@@ -6,7 +6,7 @@
 use crate::Engine;
 use crate::dead_letters::{Reopening, SIDE_BY_SIDE, must_be_dead};
 use crate::error::CommandError;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
 use filemill_core::ids::{DeadLetterId, RedriveId};
 use filemill_core::limits;
@@ -41,10 +41,10 @@ pub struct RedriveProgress {
 
 impl Engine {
     /// How many letters an order would find now.
-    pub async fn count_redrive(&self, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
+    pub async fn count_redrive(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
         check_filter(filter)?;
         if !filter.ids.is_empty() {
-            let named = try_join_all(filter.ids.iter().map(|id| self.dead_letter(id))).await?;
+            let named = try_join_all(filter.ids.iter().map(|id| self.dead_letter(who, id))).await?;
             let is_elsewhere = |letter: &&DeadLetter| filter.queue.as_ref().is_some_and(|queue| *queue != letter.queue);
             if let Some(letter) = named.iter().find(is_elsewhere) {
                 return Err(CommandError::not_found("dead letter of this queue", &letter.id));
@@ -53,16 +53,16 @@ impl Engine {
             return Ok(named.len() as u64);
         }
         let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
-        self.count_dead_letters(&dead).await
+        self.count_dead_letters(who, &dead).await
     }
 
-    pub async fn create_redrive(&self, actor: &Actor, new: NewRedrive) -> Result<RedriveProgress, CommandError> {
+    pub async fn create_redrive(&self, who: &Principal, new: NewRedrive) -> Result<RedriveProgress, CommandError> {
         let rate = new.rate.unwrap_or(limits::REDRIVE_RATE_DEFAULT);
         if !(1..=limits::REDRIVE_RATE_MAX).contains(&rate) {
             let message = format!("{rate} a second; use 1 to {}", limits::REDRIVE_RATE_MAX);
             return Err(CommandError::invalid("rate", message));
         }
-        let matched = self.count_redrive(&new.filter).await?;
+        let matched = self.count_redrive(who, &new.filter).await?;
         let now = self.now();
         let mut filter = new.filter;
         filter.ids.sort();
@@ -81,14 +81,17 @@ impl Engine {
             skipped: 0,
             skipped_because: None,
             after: None,
-            by: actor.name.clone(),
+            by: who.name.clone(),
+            reach: who.reach.clone(),
+            tenant: who.tenant.clone(),
             created_at: now,
             finished_at: None,
             next_at: Some(now),
         };
         let detail = json!({ "filter": order.filter, "manner": order.manner, "rate": rate, "matched": matched });
-        let changes = ChangeSet::new().with(Change::PutRecord(Box::new(order.record(1)))).with(self.audited(
-            actor,
+        let changes = ChangeSet::new().with(Change::PutRecord(Box::new(order.record(1)))).with(self.audited_for(
+            who,
+            order.tenant.clone(),
             "dead.redrive",
             &order.id,
             detail,
@@ -99,34 +102,37 @@ impl Engine {
     }
 
     /// Newest first.
-    pub async fn redrives(&self, after: Option<&RedriveId>, limit: u32) -> Result<Page<RedriveProgress>, CommandError> {
+    pub async fn redrives(
+        &self,
+        who: &Principal,
+        after: Option<&RedriveId>,
+        limit: u32,
+    ) -> Result<Page<RedriveProgress>, CommandError> {
         let after = after.map(ToString::to_string);
         let query = RecordQuery { after, limit, ..RecordQuery::of(RecordKind::Redrive) };
+        let query = query.with("tenant", who.tenant.as_ref().map(ToString::to_string));
         let Page { items, more } = self.read_records::<Redrive>(&query).await?;
         let items = try_join_all(items.into_iter().map(|order| self.progress_of(order.value))).await?;
         Ok(Page { items, more })
     }
 
-    pub async fn redrive(&self, id: &RedriveId) -> Result<RedriveProgress, CommandError> {
-        let order = self.order(id).await?;
+    pub async fn redrive(&self, who: &Principal, id: &RedriveId) -> Result<RedriveProgress, CommandError> {
+        let order = self.order(who, id).await?;
         self.progress_of(order.value).await
     }
 
     /// What it has not reached stays dead.
-    pub async fn cancel_redrive(&self, actor: &Actor, id: &RedriveId) -> Result<RedriveProgress, CommandError> {
+    pub async fn cancel_redrive(&self, who: &Principal, id: &RedriveId) -> Result<RedriveProgress, CommandError> {
         for _ in 0..limits::DECISIONS_MAX {
-            let Revised { rev, value: order } = self.order(id).await?;
+            let Revised { rev, value: order } = self.order(who, id).await?;
             if order.status != RedriveStatus::Running {
                 let message = format!("redrive {id} is {} already", order.status.as_str());
                 return Err(CommandError::Conflict { code: "not_cancellable", message });
             }
             let order = order.finished(RedriveStatus::Cancelled, self.now());
-            let changes = ChangeSet::new().with(Change::PutRecord(Box::new(order.record(rev + 1)))).with(self.audited(
-                actor,
-                "redrive.cancel",
-                id,
-                serde_json::Value::Null,
-            ));
+            let changes = ChangeSet::new()
+                .with(Change::PutRecord(Box::new(order.record(rev + 1))))
+                .with(self.audited_for(who, order.tenant.clone(), "redrive.cancel", id, serde_json::Value::Null));
             match self.commit(changes, Durability::Synced).await {
                 Ok(_) => return self.progress_of(order).await,
                 Err(StateError::Conflict(_)) => {}
@@ -137,8 +143,10 @@ impl Engine {
         Err(CommandError::Conflict { code: "conflict", message })
     }
 
-    async fn order(&self, id: &RedriveId) -> Result<Revised<Redrive>, CommandError> {
-        self.read_record(id.as_str()).await?.ok_or_else(|| CommandError::not_found("redrive", id))
+    async fn order(&self, who: &Principal, id: &RedriveId) -> Result<Revised<Redrive>, CommandError> {
+        let order = self.read_record::<Redrive>(id.as_str()).await?;
+        let order = order.filter(|order| who.may_give_rights_in(order.value.tenant.as_ref()));
+        order.ok_or_else(|| CommandError::not_found("redrive", id))
     }
 
     /// Counted from the letters themselves, so that no crash can make it lie.
@@ -228,7 +236,7 @@ async fn next_letters(engine: &Engine, order: &Redrive) -> Result<(Vec<DeadLette
     }
     let after = order.after.as_ref().map(ToString::to_string);
     let order_by = RecordOrder::OldestFirst;
-    let query = RecordQuery { after, limit: order.rate, order: order_by, ..order.filter.query() };
+    let query = RecordQuery { after, limit: order.rate, order: order_by, ..order.filter.query().within(&order.reach) };
     let Page { items, more } = engine.read_records::<DeadLetter>(&query).await?;
     Ok((items.into_iter().map(|letter| letter.value.id).collect(), more))
 }

@@ -48,6 +48,7 @@ const DUTIES: &[Duty] = &[
         every: limits::SWEEPS_PER_STORE_SWEEP,
         fulfil: |engine| aged_records::expire(engine).boxed(),
     },
+    Duty { name: "old keys", every: limits::SWEEPS_PER_STORE_SWEEP, fulfil: |engine| engine.forget_old_keys().boxed() },
     // last, so that it finds what the others gave up
     Duty {
         name: "store",

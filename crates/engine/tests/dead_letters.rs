@@ -3,6 +3,7 @@
 mod service;
 
 use bytes::Bytes;
+use filemill_core::access::Principal;
 use filemill_core::audit::Actor;
 use filemill_core::chunks::Cut;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
@@ -85,8 +86,8 @@ fn large() -> Bytes {
     content.into()
 }
 
-fn operator() -> Actor {
-    Actor { name: "night shift".into(), address: None }
+fn operator() -> Principal {
+    Principal::unlimited(Actor::named("night shift"))
 }
 
 fn dead() -> DeadLetterFilter {
@@ -94,12 +95,12 @@ fn dead() -> DeadLetterFilter {
 }
 
 async fn letters(engine: &Engine, filter: &DeadLetterFilter) -> Vec<DeadLetter> {
-    engine.dead_letters(filter, None, 1000).await.expect("letters").items
+    engine.dead_letters(&Principal::service(), filter, None, 1000).await.expect("letters").items
 }
 
 /// All that was announced is recorded: the list of files does it first.
 async fn ingested(engine: &Engine) {
-    engine.files(&FileQuery { limit: 1, ..FileQuery::default() }).await.expect("files");
+    engine.files(&Principal::service(), FileQuery { limit: 1, ..FileQuery::default() }).await.expect("files");
 }
 
 async fn only_letter(engine: &Engine) -> DeadLetter {
@@ -133,7 +134,7 @@ async fn a_redrive_does_only_the_chunks_that_failed() {
     assert!(service.result("big") == large());
     assert!(service.store.snapshot().multiparts.is_empty(), "no parts are left");
 
-    let ended = service.engine.dead_letter(&letter.id).await.expect("the letter is kept");
+    let ended = service.engine.dead_letter(&Principal::service(), &letter.id).await.expect("the letter is kept");
     let end = ended.ended.expect("an end");
     assert_eq!((ended.status, end.by.as_str(), end.run), (DeadLetterStatus::Redriven, "night shift", Some(1)));
     assert!(letters(&service.engine, &dead()).await.is_empty());
@@ -215,7 +216,10 @@ async fn a_discarded_letter_keeps_nothing() {
     assert!(service.store.snapshot().multiparts.is_empty());
     let again = service.engine.discard_dead_letter(&operator(), &letter.id).await.expect_err("once");
     assert!(matches!(again, CommandError::Conflict { code: "not_dead", .. }), "{again}");
-    let log = service.engine.audit_log(&filemill_engine::AuditQuery { limit: 10, ..Default::default() }).await;
+    let log = service
+        .engine
+        .audit_log(&Principal::service(), &filemill_engine::AuditQuery { limit: 10, ..Default::default() })
+        .await;
     let log = log.expect("audit log").items;
     assert_eq!(log.len(), 1, "what was refused is not in it");
     assert_eq!((log[0].action.as_str(), log[0].target.as_str()), ("dead.discard", letter.id.as_str()));
@@ -229,13 +233,13 @@ async fn letters_are_grouped_by_what_went_wrong() {
         service.ended(name).await;
         tokio::time::advance(Duration::from_millis(1)).await;
     }
-    let groups = service.engine.dead_letter_groups(&dead(), 10).await.expect("groups");
+    let groups = service.engine.dead_letter_groups(&Principal::service(), &dead(), 10).await.expect("groups");
     assert_eq!((groups.len(), groups[0].count), (1, 3));
     assert_eq!((groups[0].oldest.key.as_str(), groups[0].newest.key.as_str()), ("a", "c"));
     let of_b = DeadLetterFilter { key: Some("b*".into()), ..dead() };
     assert_eq!(letters(&service.engine, &of_b).await.len(), 1);
     assert_eq!(service.engine.discard_dead_letters(&operator(), &of_b).await.expect("discarded"), 1);
-    assert_eq!(service.engine.count_dead_letters(&dead()).await.expect("a count"), 2);
+    assert_eq!(service.engine.count_dead_letters(&Principal::service(), &dead()).await.expect("a count"), 2);
 }
 
 /// Orders for all dead letters, given at once and worked on by whoever comes; then one more engine in the middle.
@@ -253,15 +257,17 @@ async fn of_a_redrive_ordered_twice_each_letter_runs_once_more() {
     ingested(&service.engine).await;
     fragile.mended.store(true, Ordering::SeqCst);
     let order = |rate| NewRedrive { rate: Some(rate), ..NewRedrive::default() };
-    assert_eq!(service.engine.count_redrive(&dead()).await.expect("a count"), COUNT as u64);
+    assert_eq!(service.engine.count_redrive(&Principal::service(), &dead()).await.expect("a count"), COUNT as u64);
     let (day, night) = (operator(), operator());
     let (one, two) =
         tokio::join!(service.engine.create_redrive(&day, order(3)), service.engine.create_redrive(&night, order(5)),);
     let (one, two) = (one.expect("one").order.id, two.expect("two").order.id);
     let (one, two) = loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let progress =
-            (service.engine.redrive(&one).await.expect("one"), service.engine.redrive(&two).await.expect("two"));
+        let progress = (
+            service.engine.redrive(&Principal::service(), &one).await.expect("one"),
+            service.engine.redrive(&Principal::service(), &two).await.expect("two"),
+        );
         let is_done = |p: &filemill_engine::RedriveProgress| p.order.status == RedriveStatus::Done;
         if is_done(&progress.0) && is_done(&progress.1) {
             break progress;
@@ -291,7 +297,11 @@ async fn a_redrive_keeps_its_rate_and_can_be_cancelled() {
     let cancelled = service.engine.cancel_redrive(&operator(), &id).await.expect("cancelled");
     assert!((4..=10).contains(&cancelled.redriven), "{cancelled:?}");
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(service.engine.redrive(&id).await.expect("it").redriven, cancelled.redriven, "nothing follows");
+    assert_eq!(
+        service.engine.redrive(&Principal::service(), &id).await.expect("it").redriven,
+        cancelled.redriven,
+        "nothing follows"
+    );
     assert!(service.engine.cancel_redrive(&operator(), &id).await.is_err(), "once");
 }
 
@@ -310,7 +320,7 @@ async fn named_letters_are_redriven_and_only_they() {
     assert!(matches!(refused, Err(CommandError::Invalid { field: "ids", .. })), "{refused:?}");
     let order = NewRedrive { filter: ids, rate: Some(1), ..NewRedrive::default() };
     let id = service.engine.create_redrive(&operator(), order).await.expect("ordered").order.id;
-    while service.engine.redrive(&id).await.expect("it").order.status != RedriveStatus::Done {
+    while service.engine.redrive(&Principal::service(), &id).await.expect("it").order.status != RedriveStatus::Done {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(only_letter(&service.engine).await.key.as_str(), "b");
@@ -342,7 +352,11 @@ async fn letters_and_what_was_ordered_of_them_go_when_they_are_old() {
     tokio::time::sleep(day * 5).await;
     service.engine.sweep().await.expect("sweep");
     assert_eq!(only_letter(&service.engine).await.key.as_str(), "new", "fourteen days are kept");
-    assert!(service.engine.redrives(None, 10).await.expect("orders").items.is_empty());
+    assert!(service.engine.redrives(&Principal::service(), None, 10).await.expect("orders").items.is_empty());
     let log = filemill_engine::AuditQuery { limit: 10, ..Default::default() };
-    assert_eq!(service.engine.audit_log(&log).await.expect("log").items.len(), 1, "the audit log is kept for a year");
+    assert_eq!(
+        service.engine.audit_log(&Principal::service(), &log).await.expect("log").items.len(),
+        1,
+        "the audit log is kept for a year"
+    );
 }

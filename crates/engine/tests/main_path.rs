@@ -4,7 +4,7 @@
 mod service;
 
 use bytes::Bytes;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::job::JobStatus;
 use filemill_core::ports::{BlobStore, FileQuery, JobQuery, Precondition};
 use filemill_core::rule::RuleSet;
@@ -96,15 +96,19 @@ async fn an_upload_is_a_promise_until_its_object_arrives() {
         metadata: json!({ "order": 7 }).as_object().expect("an object").clone(),
         ..NewUpload::default()
     };
-    let ticket = service.engine.create_upload(new).await.expect("an upload");
-    let files = service.engine.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");
+    let ticket = service.engine.create_upload(&Principal::service(), new).await.expect("an upload");
+    let files = service
+        .engine
+        .files(&Principal::service(), FileQuery { limit: 10, ..FileQuery::default() })
+        .await
+        .expect("files");
     assert!(files.items.is_empty(), "a promise is not a file");
     service.put(&ticket.upload.key, Bytes::from_static(b"x")).await;
     let jobs = service.ended(&ticket.upload.key).await;
     assert_eq!(jobs[0].upload.as_ref(), Some(&ticket.upload.id));
     assert_eq!(jobs[0].metadata["order"], 7);
     assert_eq!(service.result(&ticket.upload.key), &b"# x"[..]);
-    let upload = service.engine.upload(&ticket.upload.id).await.expect("the upload");
+    let upload = service.engine.upload(&Principal::service(), &ticket.upload.id).await.expect("the upload");
     assert_eq!(upload.status, UploadStatus::Received);
 }
 
@@ -119,10 +123,11 @@ async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
         rule: Some(serde_json::from_value(json!("hello")).expect("a name")),
         ..NewUpload::default()
     };
-    let ticket = service.engine.create_upload(new).await.expect("an upload");
+    let ticket = service.engine.create_upload(&Principal::service(), new).await.expect("an upload");
     service.put(&ticket.upload.key, Bytes::from_static(b"x")).await;
     assert_eq!(service.ended(&ticket.upload.key).await[0].status, JobStatus::Completed);
-    let all = service.engine.jobs(&JobQuery { limit: 10, ..JobQuery::default() }).await.expect("jobs");
+    let all =
+        service.engine.jobs(&Principal::service(), JobQuery { limit: 10, ..JobQuery::default() }).await.expect("jobs");
     assert_eq!(all.items.len(), 1, "the other object came first and started nothing");
 }
 
@@ -130,11 +135,11 @@ async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
 async fn an_upload_that_nobody_keeps_expires() {
     let service = started(vec![hello()], true, &[]).await;
     let new = NewUpload { filename: "x".into(), ..NewUpload::default() };
-    let ticket = service.engine.create_upload(new).await.expect("an upload");
+    let ticket = service.engine.create_upload(&Principal::service(), new).await.expect("an upload");
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     let event = listener.next().await.expect("the feed goes on").expect("an event");
     assert_eq!((event.event.kind.as_str(), event.event.upload.as_ref()), ("upload.expired", Some(&ticket.upload.id)));
-    let upload = service.engine.upload(&ticket.upload.id).await.expect("the upload");
+    let upload = service.engine.upload(&Principal::service(), &ticket.upload.id).await.expect("the upload");
     assert_eq!(upload.status, UploadStatus::Expired);
 }
 
@@ -161,7 +166,7 @@ async fn a_wrong_upload_request_says_what_is_wrong() {
         ),
     ];
     for (new, word) in cases {
-        let error = service.engine.create_upload(new.clone()).await.expect_err(word);
+        let error = service.engine.create_upload(&Principal::service(), new.clone()).await.expect_err(word);
         assert!(error.to_string().contains(word), "{error}: {new:?}");
     }
     assert!(service.store.snapshot().uploads.is_empty());
@@ -174,7 +179,11 @@ async fn whoever_saw_a_result_finds_it_in_the_list_of_files() {
     // its announcement is still waiting: nothing else runs here
     let service = Service { engine, store, stops: CancellationToken::new().drop_guard() };
     service.put("new", Bytes::from_static(b"x")).await;
-    let files = service.engine.files(&FileQuery { limit: 10, ..FileQuery::default() }).await.expect("files");
+    let files = service
+        .engine
+        .files(&Principal::service(), FileQuery { limit: 10, ..FileQuery::default() })
+        .await
+        .expect("files");
     assert_eq!(files.items.iter().map(|file| file.key.as_str()).collect::<Vec<_>>(), ["new"]);
 }
 
@@ -184,11 +193,14 @@ async fn deleting_a_file_removes_record_and_bytes() {
     let object = service.put("gone", Bytes::from_static(b"x")).await;
     service.ended("gone").await;
     let id = filemill_core::ids::FileId::of(&object.bucket, &object.key);
-    service.engine.delete_file(&Actor::service(), &id).await.expect("deleted");
-    assert!(matches!(service.engine.file(&id).await, Err(CommandError::NotFound { what: "file", .. })));
+    service.engine.delete_file(&Principal::service(), &id).await.expect("deleted");
+    assert!(matches!(
+        service.engine.file(&Principal::service(), &id).await,
+        Err(CommandError::NotFound { what: "file", .. })
+    ));
     assert!(service.store.head(&object.bucket, &object.key).await.is_err());
     assert!(
-        service.engine.delete_file(&Actor::service(), &id).await.is_err(),
+        service.engine.delete_file(&Principal::service(), &id).await.is_err(),
         "a second time there is nothing to delete"
     );
 }
@@ -209,9 +221,9 @@ async fn a_cancelled_job_starts_nothing_and_can_be_retried() {
     stop.cancel();
     run.await.expect("the engine stops");
     let job = service.ended("k").await.remove(0);
-    let refused = engine.cancel_job(&Actor::service(), &job.id).await.expect_err("a completed job stays completed");
+    let refused = engine.cancel_job(&Principal::service(), &job.id).await.expect_err("a completed job stays completed");
     assert!(matches!(refused, CommandError::Conflict { code: "not_cancellable", .. }), "{refused}");
-    let refused = engine.retry_job(&Actor::service(), &job.id).await.expect_err("a completed job is not retried");
+    let refused = engine.retry_job(&Principal::service(), &job.id).await.expect_err("a completed job is not retried");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
@@ -234,7 +246,8 @@ async fn a_rule_whose_key_cannot_be_made_fails_with_the_reason() {
     let jobs = service.ended(&"k".repeat(600)).await;
     assert_eq!(jobs[0].status, JobStatus::Failed);
     assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "output_key");
-    let refused = service.engine.retry_job(&Actor::service(), &jobs[0].id).await.expect_err("it would only do harm");
+    let refused =
+        service.engine.retry_job(&Principal::service(), &jobs[0].id).await.expect_err("it would only do harm");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
@@ -254,14 +267,14 @@ async fn an_older_job_neither_runs_again_nor_gives_a_newer_result_as_its_own() {
     let service = started(vec![hello()], true, &[]).await;
     service.put("k", Bytes::from_static(b"old")).await;
     let old = service.ended("k").await.remove(0);
-    service.engine.result_link(&old.id).await.expect("its own result");
+    service.engine.result_link(&Principal::service(), &old.id).await.expect("its own result");
     service.store.delete_bucket(&bucket("results")).await.expect_err("it holds a result");
     service.put("k", Bytes::from_static(b"new")).await;
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     for _ in 0..2 {
         while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
     }
-    let refused = service.engine.result_link(&old.id).await.err().expect("another's result");
+    let refused = service.engine.result_link(&Principal::service(), &old.id).await.err().expect("another's result");
     assert!(matches!(refused, CommandError::Conflict { code: "no_result", .. }), "{refused}");
 }
 
@@ -275,8 +288,11 @@ async fn a_job_of_a_version_that_was_replaced_is_not_retried() {
     service.put("k", Bytes::from_static(b"the same")).await;
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "job.completed" {}
-    let refused =
-        service.engine.retry_job(&Actor::service(), &failed.id).await.expect_err("the newer version has its own job");
+    let refused = service
+        .engine
+        .retry_job(&Principal::service(), &failed.id)
+        .await
+        .expect_err("the newer version has its own job");
     assert!(matches!(refused, CommandError::Conflict { code: "not_retryable", .. }), "{refused}");
 }
 
@@ -289,7 +305,7 @@ async fn a_removed_input_fails_its_job_with_the_reason() {
     let query = JobQuery { limit: 10, ..JobQuery::default() };
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     while listener.next().await.expect("feed").expect("event").event.kind.as_str() != "file.removed" {}
-    for job in service.engine.jobs(&query).await.expect("jobs").items {
+    for job in service.engine.jobs(&Principal::service(), query.clone()).await.expect("jobs").items {
         let job = service.ended(&job.input.key).await.remove(0);
         assert_eq!(job.failure.expect("a reason").code, "input_gone");
     }

@@ -16,6 +16,7 @@ use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use incoming::IncomingBody;
 use places::Places;
+pub use places::network_of;
 use std::fs::File;
 use std::net::IpAddr;
 use std::time::Duration;

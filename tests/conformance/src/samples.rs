@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use bytes::Bytes;
+use filemill_core::access::Reach;
 use filemill_core::checksum::Checksums;
 use filemill_core::etag::Etag;
 use filemill_core::event::{EventKind, NewEvent};
@@ -170,6 +171,8 @@ pub fn job(name: &str, nth: u64) -> Job {
         summary: serde_json::Map::new(),
         result_name: None,
         sources: None,
+        reader: Reach::everything(),
+        owner: None,
         attempts: 0,
         failure: None,
         dead_letter: None,
@@ -219,6 +222,7 @@ pub fn file(name: &str, nth: u64) -> File {
         sequencer: Sequencer::from_number(nth),
         upload: None,
         origin: None,
+        owner: None,
         created_at: time(),
         removed_at: None,
         repaired: false,
@@ -238,6 +242,7 @@ pub fn upload(name: &str, nth: u64) -> Upload {
         metadata: serde_json::Map::new(),
         multipart: None,
         is_order: false,
+        by: None,
         created_at,
         expires_at: created_at.plus(Duration::from_secs(900)),
     }
@@ -245,7 +250,7 @@ pub fn upload(name: &str, nth: u64) -> Upload {
 
 pub fn event(number: u64) -> NewEvent {
     let data = serde_json::json!({ "number": number });
-    NewEvent { kind: EventKind::JobCreated, at: time(), job: None, file: None, upload: None, data }
+    NewEvent { kind: EventKind::JobCreated, at: time(), job: None, file: None, upload: None, owner: None, data }
 }
 
 pub fn set<const N: usize>(changes: [Change; N]) -> ChangeSet {
@@ -281,7 +286,14 @@ pub fn inline(content: &'static [u8]) -> Staged {
 
 /// All of a bucket in one page.
 pub fn whole(bucket: &BucketName) -> ListObjects {
-    ListObjects { bucket: bucket.clone(), prefix: String::new(), delimiter: None, after: None, limit: 1000 }
+    ListObjects {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        owner: None,
+        after: None,
+        limit: 1000,
+    }
 }
 
 /// What is listed.

@@ -6,7 +6,7 @@ use crate::ledger::{Outcome, halves};
 use crate::scenario::STORM;
 use crate::service::Service;
 use bytes::Bytes;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::checksum::Checksums;
 use filemill_core::ids::FileId;
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
@@ -129,7 +129,7 @@ impl Client<'_> {
     async fn delete_file(&mut self) {
         let Some(engine) = self.service.engine(self.chance.random_range(0..3)) else { return };
         let id = FileId::of(&self.bucket(), &self.key);
-        match self.service.call(engine.delete_file(&Actor { name: "client".into(), address: None }, &id)).await {
+        match self.service.call(engine.delete_file(&Principal::service(), &id)).await {
             Some(Ok(())) => self.service.ledger().act(&self.key, None, Outcome::Done),
             Some(Err(CommandError::NotFound { .. })) => {}
             _ => self.service.ledger().act(&self.key, None, Outcome::Unknown),
@@ -145,7 +145,9 @@ impl Client<'_> {
             key: Some(self.key.clone()),
             ..NewUpload::default()
         };
-        let Some(Ok(ticket)) = self.service.call(engine.create_upload(new)).await else { return };
+        let Some(Ok(ticket)) = self.service.call(engine.create_upload(&Principal::service(), new)).await else {
+            return;
+        };
         self.service.ledger().uploads.insert(ticket.upload.id.clone(), self.key.clone());
         if self.chance.random_bool(0.7) {
             self.put().await;

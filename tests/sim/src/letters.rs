@@ -2,7 +2,7 @@
 
 use crate::scenario::STORM;
 use crate::service::Service;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
 use filemill_core::redrive::RedriveManner;
 use filemill_engine::{Engine, NewRedrive};
@@ -23,7 +23,7 @@ pub async fn run(service: &Service, mut chance: SmallRng) {
 async fn act(service: &Service, chance: &mut SmallRng) {
     let (one, other) = (service.engine(chance.random_range(0..3)), service.engine(chance.random_range(0..3)));
     let (Some(one), Some(other)) = (one, other) else { return };
-    let somebody = Actor { name: "night shift".into(), address: None };
+    let somebody = Principal::service();
     let manner = RedriveManner { from_start: chance.random_bool(0.3), ..RedriveManner::default() };
     match chance.random_range(0..4) {
         0 => {
@@ -51,6 +51,6 @@ async fn act(service: &Service, chance: &mut SmallRng) {
 
 async fn a_letter(engine: &Engine, chance: &mut SmallRng) -> Option<filemill_core::ids::DeadLetterId> {
     let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..DeadLetterFilter::default() };
-    let page = engine.dead_letters(&dead, None, 20).await.ok()?;
+    let page = engine.dead_letters(&Principal::service(), &dead, None, 20).await.ok()?;
     page.items.choose(chance).map(|letter| letter.id.clone())
 }

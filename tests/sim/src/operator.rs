@@ -2,7 +2,7 @@
 
 use crate::scenario::STORM;
 use crate::service::Service;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::job::Job;
 use filemill_core::ports::JobQuery;
 use rand::Rng;
@@ -20,7 +20,9 @@ pub async fn run(service: &Service, mut chance: SmallRng) {
 
 async fn act(service: &Service, chance: &mut SmallRng) {
     let Some(engine) = service.engine(chance.random_range(0..3)) else { return };
-    let Ok(page) = engine.jobs(&JobQuery { limit: 50, ..JobQuery::default() }).await else { return };
+    let Ok(page) = engine.jobs(&Principal::service(), JobQuery { limit: 50, ..JobQuery::default() }).await else {
+        return;
+    };
     let is_retry = chance.random_bool(0.5);
     let fitting: Vec<&Job> = page.items.iter().filter(|j| j.status.is_terminal() == is_retry).collect();
     let Some(job) = fitting.choose(chance) else { return };
@@ -32,7 +34,7 @@ async fn act(service: &Service, chance: &mut SmallRng) {
         tries[id]
     };
     service.store.note(&format!("operator: {} {id}, try {tries}", if is_retry { "retry" } else { "cancel" }));
-    let somebody = Actor { name: "operator".into(), address: None };
+    let somebody = Principal::service();
     // whatever the answer is, the ledger has the try
     let _answer = if is_retry { engine.retry_job(&somebody, id).await } else { engine.cancel_job(&somebody, id).await };
 }

@@ -6,6 +6,7 @@ use crate::letters;
 use crate::operator;
 use crate::scenario::{STORM, Scenario};
 use crate::service::Service;
+use filemill_core::access::Principal;
 use filemill_core::limits;
 use filemill_core::object::ObjectKey;
 use filemill_core::ports::FileQuery;
@@ -162,7 +163,7 @@ async fn end(service: &Service, violations: &mut Vec<String>) {
     tokio::time::sleep(limits::MULTIPART_TTL + STORM).await;
     let (one, other) = (service.make_engine(), service.make_engine());
     // an engine that drained may have removed a source with its last step: lists record what is announced
-    if let Err(e) = one.files(&FileQuery { limit: 1, ..FileQuery::default() }).await {
+    if let Err(e) = one.files(&Principal::service(), FileQuery { limit: 1, ..FileQuery::default() }).await {
         violations.push(format!("files cannot be listed: {e}"));
     }
     let (of_one, of_other) = tokio::join!(one.sweep(), other.sweep());

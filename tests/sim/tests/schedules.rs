@@ -4,6 +4,7 @@
 //! Time is a number that one of the threads moves, so leases run out between any two calls of their holders.
 
 use bytes::Bytes;
+use filemill_core::access::Principal;
 use filemill_core::audit::Actor;
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
@@ -106,7 +107,7 @@ impl World {
         };
         let staged = Staged::inline(Bytes::from_static(INPUT));
         self.store.put(put, staged, Durability::Synced).await.expect("put");
-        engine.files(&FileQuery { limit: 1, ..FileQuery::default() }).await.expect("ingested");
+        engine.files(&Principal::service(), FileQuery { limit: 1, ..FileQuery::default() }).await.expect("ingested");
         engine
     }
 
@@ -128,7 +129,13 @@ fn in_many_orders(test: impl Fn() + Send + Sync + 'static) {
 }
 
 async fn the_job(engine: &Engine) -> Job {
-    engine.jobs(&JobQuery { limit: 2, ..JobQuery::default() }).await.expect("jobs").items.pop().expect("a job")
+    engine
+        .jobs(&Principal::service(), JobQuery { limit: 2, ..JobQuery::default() })
+        .await
+        .expect("jobs")
+        .items
+        .pop()
+        .expect("a job")
 }
 
 fn a_worker(world: &Arc<World>, name: &'static str, turns: usize) -> thread::JoinHandle<()> {
@@ -211,7 +218,7 @@ fn a_letter_redriven_twice_while_others_work_opens_its_job_once() {
         let world = Arc::new(World::new(1));
         let engine = block_on(world.begin());
         let operators = ["day", "night"].map(|name| {
-            let (world, name) = (world.clone(), name.to_owned());
+            let world = world.clone();
             thread::spawn(move || block_on(redrive_what_is_dead(&world.engine("door"), name)))
         });
         let threads = [a_worker(&world, "one", 5), a_worker(&world, "two", 5), time(&world, 3)];
@@ -226,13 +233,13 @@ fn a_letter_redriven_twice_while_others_work_opens_its_job_once() {
     });
 }
 
-async fn redrive_what_is_dead(engine: &Engine, name: String) {
-    let actor = Actor { name, address: None };
+async fn redrive_what_is_dead(engine: &Engine, name: &str) {
+    let somebody = Principal::unlimited(Actor::named(name));
     let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..DeadLetterFilter::default() };
     for _ in 0..4 {
-        let Ok(page) = engine.dead_letters(&dead, None, 10).await else { continue };
+        let Ok(page) = engine.dead_letters(&somebody, &dead, None, 10).await else { continue };
         for letter in page.items {
-            let _taken_or_refused = engine.redrive_dead_letter(&actor, &letter.id, &RedriveManner::default()).await;
+            let _taken_or_refused = engine.redrive_dead_letter(&somebody, &letter.id, &RedriveManner::default()).await;
         }
     }
 }

@@ -96,6 +96,18 @@ pub struct File {
     pub created_at: String,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+pub struct Key {
+    pub id: String,
+    pub name: String,
+    pub role: String,
+    pub tenant: Option<String>,
+    pub limits: Vec<String>,
+    pub access_key_id: String,
+    pub expires_at: Option<String>,
+    pub revoked_at: Option<String>,
+}
+
 /// A promise to upload with its links.
 #[derive(Deserialize)]
 pub struct UploadLinks {

@@ -1,5 +1,6 @@
 //! The config file's shape, word for word. Unknown keys are errors; what the words mean together is checked elsewhere.
 
+use filemill_core::access::TenantName;
 use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule};
@@ -8,6 +9,7 @@ use filemill_custom::Definition;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ pub struct ConfigFile {
 #[serde(deny_unknown_fields, default)]
 pub struct Bucket {
     pub max_size: Option<ByteSize>,
+    pub tenant: Option<TenantName>,
     /// Objects are removed at this age.
     #[serde(deserialize_with = "duration")]
     pub expire_after: Option<Duration>,
@@ -69,6 +72,12 @@ pub struct Server {
     pub public_s3_url: Option<String>,
     pub default_bucket: Option<BucketName>,
     pub allowed_origins: Vec<String>,
+    /// A second.
+    pub requests_per_key: Option<NonZeroU32>,
+    /// A second.
+    pub requests_per_address: Option<NonZeroU32>,
+    /// A minute.
+    pub refusals_per_address: Option<NonZeroU32>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
 }

@@ -54,6 +54,8 @@ fn job(chunks: Option<u32>) -> Job {
         summary: serde_json::Map::new(),
         result_name: None,
         sources: None,
+        reader: Default::default(),
+        owner: None,
         attempts: 0,
         failure: None,
         dead_letter: None,

@@ -20,6 +20,7 @@
 use super::{BoxError, Damage, Durability, Room, ScrubRound, Scrubbed};
 use crate::checksum::Checksums;
 use crate::etag::Etag;
+use crate::ids::KeyId;
 use crate::object::{Attributes, BucketName, NameError, ObjectInfo, ObjectKey, Origin, Sequencer};
 use crate::time::Timestamp;
 use async_trait::async_trait;
@@ -235,6 +236,8 @@ pub struct ListObjects {
     pub bucket: BucketName,
     pub prefix: String,
     pub delimiter: Option<String>,
+    /// Only objects of this owner.
+    pub owner: Option<KeyId>,
     /// Entries (keys or common prefixes) strictly behind this; a common prefix given here is not listed again.
     pub after: Option<String>,
     pub limit: u32,
@@ -329,6 +332,7 @@ pub struct Announcement {
     pub sequencer: Sequencer,
     pub content_type: Option<String>,
     pub origin: Option<Origin>,
+    pub owner: Option<KeyId>,
     pub at: Timestamp,
 }
 
@@ -337,6 +341,8 @@ pub struct PresignRequest {
     pub bucket: BucketName,
     pub key: ObjectKey,
     pub action: PresignAction,
+    /// Whose link it is: it dies with this key, and what is sent by it is this key's. None: the service's own.
+    pub by: Option<KeyId>,
     /// At most seven days.
     pub ttl: Duration,
 }

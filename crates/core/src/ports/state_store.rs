@@ -15,8 +15,10 @@
 //! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
 //! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
 //! * S11 what expires has ended: never an open job, a pending upload, or the record of a file that is there.
+//! * S12 jobs, files, findings and records are found only within the query's reach, before the page is cut.
 
 use super::{BoxError, Durability, PartRef, Staged};
+use crate::access::Reach;
 use crate::chunks::Survey;
 use crate::etag::Etag;
 use crate::event::{LiveEvent, NewEvent};
@@ -241,6 +243,8 @@ pub struct JobQuery {
     /// With a trailing `*`: a prefix.
     pub key: Option<String>,
     pub upload: Option<UploadId>,
+    /// By the input.
+    pub reach: Reach,
     pub after: Option<JobId>,
     pub limit: u32,
 }
@@ -249,6 +253,7 @@ pub struct JobQuery {
 pub struct FileQuery {
     pub bucket: Option<BucketName>,
     pub prefix: Option<String>,
+    pub reach: Reach,
     pub after: Option<(BucketName, ObjectKey)>,
     pub limit: u32,
 }
@@ -265,6 +270,7 @@ pub struct FindingQuery {
     pub since: Option<Timestamp>,
     /// Found before this time.
     pub until: Option<Timestamp>,
+    pub reach: Reach,
     pub after: Option<(BucketName, ObjectKey, String)>,
     pub limit: u32,
 }

@@ -3,7 +3,8 @@
 //! Ids are derived from the object's version and the rule, so that a job that is born twice is one.
 
 use crate::Engine;
-use filemill_core::ids::JobId;
+use filemill_core::access::Reach;
+use filemill_core::ids::{JobId, KeyId};
 use filemill_core::job::{Failure, Job, JobStatus, Target};
 use filemill_core::key_template::KeyParts;
 use filemill_core::lifecycle;
@@ -24,6 +25,10 @@ pub(super) fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Uploa
             tracing::warn!(upload = %upload.id, rule = %wanted, "an upload names a rule that is gone");
             return Vec::new();
         };
+        if engine.inner.tenancy.of(&rule.from) != engine.inner.tenancy.of(&a.bucket) {
+            tracing::warn!(upload = %upload.id, rule = %wanted, "an upload names a rule of another tenant");
+            return Vec::new();
+        }
         return vec![(rule.clone(), rule.process_with(&upload.options))];
     }
     let subject = Subject { key: &a.key, size: a.size, content_type: a.content_type.as_deref() };
@@ -31,8 +36,8 @@ pub(super) fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Uploa
     matching.map(|rule| (rule.clone(), rule.process.clone())).collect()
 }
 
-/// What the job may read besides its input. Whoever can put a manifest into a bucket need not be allowed to read all
-/// others; whoever orders by the API is.
+/// What the job may read besides its input, as far as its owner may. Whoever can put a manifest into a bucket need not be
+/// allowed to read all others; whoever orders by the API is.
 pub(super) fn sources_of(engine: &Engine, rule: &Rule, upload: Option<&Upload>) -> Option<Vec<BucketName>> {
     let is_order = upload.is_some_and(|upload| upload.is_order);
     match &rule.sources {
@@ -42,16 +47,24 @@ pub(super) fn sources_of(engine: &Engine, rule: &Rule, upload: Option<&Upload>) 
     }
 }
 
+/// What a job has from whoever brought its input.
+pub(super) struct Heritage {
+    pub sources: Option<Vec<BucketName>>,
+    pub reader: Reach,
+    pub owner: Option<KeyId>,
+}
+
 /// The job of this object and rule, as first commit.
 pub(super) fn birth(
     a: &Announcement,
     rule: &Rule,
     process: Process,
     retry: RetryPolicy,
-    sources: Option<Vec<BucketName>>,
+    heritage: Heritage,
     upload: Option<&Upload>,
     now: Timestamp,
 ) -> ChangeSet {
+    let Heritage { sources, reader, owner } = heritage;
     let parts = KeyParts { bucket: &a.bucket, key: &a.key, rule: rule.id.as_str() };
     let wanted = rule.output.key.key_for(parts);
     let target_key = wanted.as_ref().unwrap_or(&a.key).clone();
@@ -83,6 +96,8 @@ pub(super) fn birth(
         summary: serde_json::Map::new(),
         result_name: None,
         sources,
+        reader,
+        owner,
         attempts: 0,
         failure: None,
         dead_letter: None,

@@ -167,6 +167,7 @@ impl<'a> Run<'a> {
 
     async fn listed(&self, bucket: &BucketName, after: Option<&ObjectKey>) -> Result<ObjectList, CommandError> {
         let query = ListObjects {
+            owner: None,
             bucket: bucket.clone(),
             prefix: String::new(),
             delimiter: None,
@@ -293,6 +294,7 @@ fn announcement_of(object: &ObjectInfo) -> Announcement {
         sequencer: object.sequencer.clone(),
         content_type: object.attributes.content_type.clone(),
         origin: object.attributes.origin.clone(),
+        owner: object.attributes.owner.clone(),
         at: object.modified_at,
     }
 }

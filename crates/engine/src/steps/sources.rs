@@ -3,6 +3,7 @@
 use super::failure::task_error_of_blob;
 use super::watch::Beating;
 use super::{Step, Watch};
+use filemill_core::access::Reach;
 use filemill_core::etag::Etag;
 use filemill_core::object::{BucketName, ObjectRef};
 use filemill_core::ports::{
@@ -21,6 +22,8 @@ pub(super) struct JobSources {
     default_bucket: BucketName,
     /// All buckets if none are named.
     allowed: Option<Vec<BucketName>>,
+    /// What of them is within reach of who ordered the job.
+    reader: Reach,
     input: ObjectRef,
     link_ttl: Duration,
     watch: Arc<Watch>,
@@ -34,6 +37,7 @@ impl JobSources {
             clock: step.ports.clock.clone(),
             default_bucket: step.default_bucket.clone(),
             allowed: step.job.sources.clone(),
+            reader: step.job.reader.clone(),
             input: step.job.input.clone(),
             link_ttl: step.link_ttl,
             watch: step.watch.clone(),
@@ -55,10 +59,11 @@ impl Sources for JobSources {
     fn find(&self, source: &SourceName) -> Result<Option<SourceInfo>, ProcessError> {
         let bucket = self.bucket(source);
         let is_allowed = self.allowed.as_ref().is_none_or(|allowed| allowed.contains(bucket));
-        if !is_allowed {
+        if !is_allowed || !self.reader.covers(bucket, &source.key) {
             return Ok(None);
         }
         match self.wait(self.blobs.head(bucket, &source.key)) {
+            Ok(info) if !self.reader.owns(info.attributes.owner.as_ref()) => Ok(None),
             Ok(info) => {
                 Ok(Some(SourceInfo { name: source.clone(), size: info.size, etag: info.etag.as_str().to_owned() }))
             }
@@ -85,6 +90,7 @@ impl Sources for JobSources {
             bucket: self.input.bucket.clone(),
             key: self.input.key.clone(),
             action: PresignAction::Get { file_name: None },
+            by: None,
             ttl: self.link_ttl,
         };
         let signed = self.blobs.presign(&request, self.clock.now());

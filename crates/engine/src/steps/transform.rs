@@ -62,7 +62,8 @@ impl Step<'_> {
     /// What travels with the result.
     pub(super) fn result_attributes(&self, content_type: Option<String>) -> Attributes {
         let origin = Origin { job: self.job.id.clone(), generation: self.job.generation + 1 };
-        Attributes { content_type, origin: Some(origin), ..Attributes::default() }
+        let owner = self.job.owner.clone();
+        Attributes { content_type, origin: Some(origin), owner, ..Attributes::default() }
     }
 
     /// Reads the whole input for its borders and its note.

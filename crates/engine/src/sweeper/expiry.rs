@@ -59,6 +59,7 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         bucket: bucket.clone(),
         prefix: String::new(),
         delimiter: None,
+        owner: None,
         after: cursor.after,
         limit: PAGE,
     };

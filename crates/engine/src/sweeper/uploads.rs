@@ -18,7 +18,8 @@ pub(super) async fn expire_uploads(engine: &Engine) -> Result<(), CommandError> 
         }
         let data = json!({ "bucket": upload.bucket, "key": upload.key });
         let id = Some(upload.id.clone());
-        let event = NewEvent { kind: EventKind::UploadExpired, at: now, job: None, file: None, upload: id, data };
+        let (kind, owner) = (EventKind::UploadExpired, upload.by.clone());
+        let event = NewEvent { kind, at: now, job: None, file: None, upload: id, owner, data };
         let was = upload.status;
         let upload = Upload { status: UploadStatus::Expired, ..upload };
         let changes = ChangeSet::new().with(Change::UpdateUpload { upload, was }).with(Change::Emit(event));

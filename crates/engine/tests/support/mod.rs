@@ -1,6 +1,7 @@
 //! One engine on the memory adapter, fault-free unless a test says so, with its clock under the test's hand.
 
 use bytes::Bytes;
+use filemill_core::access::Principal;
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::job::Job;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
@@ -104,7 +105,7 @@ impl Service {
         let mut listener = self.engine.listen(Some(0)).await.expect("listener");
         loop {
             let query = JobQuery { key: Some(name.into()), limit: 100, ..JobQuery::default() };
-            let jobs = self.engine.jobs(&query).await.expect("jobs").items;
+            let jobs = self.engine.jobs(&Principal::service(), query.clone()).await.expect("jobs").items;
             if !jobs.is_empty() && jobs.iter().all(|j| j.status.is_terminal()) {
                 return jobs;
             }

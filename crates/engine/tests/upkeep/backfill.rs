@@ -2,7 +2,7 @@
 
 use crate::support::{Service, bucket, build, engine_on, hello, key, running};
 use bytes::Bytes;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::backfill::{Backfill, BackfillFilter, BackfillStatus};
 use filemill_core::job::JobStatus;
 use filemill_core::ports::{BlobStore, Precondition};
@@ -62,11 +62,12 @@ async fn a_count_tells_and_an_order_starts_what_it_told() {
     assert_eq!((count.files, count.bytes, count.keys.len(), count.is_complete), (120, 120, 10, true));
     assert_eq!(jobs_of_rule(&service), 0, "counting starts nothing");
     let some = BackfillFilter { prefix: Some("000".into()), ..BackfillFilter::default() };
-    let order = service.engine.create_backfill(&Actor::service(), &rule(), some, None).await.expect("an order");
+    let order = service.engine.create_backfill(&Principal::service(), &rule(), some, None).await.expect("an order");
     let service = running(service.engine.clone(), service.store.clone()).await;
     let done = ended(&service, &order).await;
     assert_eq!((done.status, done.jobs_started, done.files_seen), (BackfillStatus::Done, 10, 10));
-    let order = service.engine.create_backfill(&Actor::service(), &rule(), all.clone(), None).await.expect("an order");
+    let order =
+        service.engine.create_backfill(&Principal::service(), &rule(), all.clone(), None).await.expect("an order");
     let done = ended(&service, &order).await;
     assert_eq!((done.jobs_started, done.files_seen), (110, 121), "those that have a job are passed over");
     let took = done.finished_at.expect("an end").since(done.created_at);
@@ -83,7 +84,7 @@ async fn crashes_and_engines_at_once_give_each_file_one_job() {
     let orders = [(); 2].map(|()| BackfillFilter::default());
     let mut ordered = Vec::new();
     for filter in orders {
-        let order = service.engine.create_backfill(&Actor::service(), &rule(), filter, Some(20)).await;
+        let order = service.engine.create_backfill(&Principal::service(), &rule(), filter, Some(20)).await;
         ordered.push(order.expect("an order"));
     }
     let faults = FaultPlan { seed: 7, unavailable: 0.02, lost_reply: 0.05, conflict: 0.2, ..FaultPlan::none() };
@@ -115,16 +116,16 @@ async fn crashes_and_engines_at_once_give_each_file_one_job() {
 async fn a_cancelled_order_starts_nothing_more() {
     let service = with_older_files(100).await;
     let all = BackfillFilter::default();
-    let order = service.engine.create_backfill(&Actor::service(), &rule(), all, Some(10)).await.expect("an order");
+    let order = service.engine.create_backfill(&Principal::service(), &rule(), all, Some(10)).await.expect("an order");
     let service = running(service.engine.clone(), service.store.clone()).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    let cancelled = service.engine.cancel_backfill(&Actor::service(), &order.id).await.expect("cancelled");
+    let cancelled = service.engine.cancel_backfill(&Principal::service(), &order.id).await.expect("cancelled");
     assert_eq!(cancelled.status, BackfillStatus::Cancelled);
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(jobs_of_rule(&service), 30);
-    let again = service.engine.cancel_backfill(&Actor::service(), &order.id).await;
+    let again = service.engine.cancel_backfill(&Principal::service(), &order.id).await;
     assert!(matches!(again, Err(CommandError::Conflict { code: "not_cancellable", .. })));
     let nobody = Name::parse("nobody").expect("a name");
-    let refused = service.engine.create_backfill(&Actor::service(), &nobody, BackfillFilter::default(), None).await;
+    let refused = service.engine.create_backfill(&Principal::service(), &nobody, BackfillFilter::default(), None).await;
     assert!(matches!(refused, Err(CommandError::NotFound { what: "rule", .. })));
 }

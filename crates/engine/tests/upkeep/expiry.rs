@@ -2,6 +2,7 @@
 
 use crate::support::{Service, bucket, build, engine_on, hello, key, running};
 use bytes::Bytes;
+use filemill_core::access::Principal;
 use filemill_core::event::EventKind;
 use filemill_core::ids::FileId;
 use filemill_core::job::{Job, JobStatus};
@@ -33,7 +34,7 @@ async fn objects_go_at_their_age_with_their_files_and_others_stay() {
     tokio::time::sleep(HOUR / 2 + Duration::from_secs(120)).await;
     assert_eq!((objects_in(&service, "uploads").await, objects_in(&service, "results").await), (1, 1101));
     let query = FileQuery { bucket: Some(bucket("uploads")), limit: 10, ..FileQuery::default() };
-    let files = service.engine.files(&query).await.expect("files");
+    let files = service.engine.files(&Principal::service(), query.clone()).await.expect("files");
     assert_eq!(files.items.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["younger"]);
     let removals = service.store.snapshot().events.iter().filter(|(_, e)| e.kind == EventKind::FileRemoved).count();
     assert_eq!(removals, 1100, "each is announced and told once");
@@ -49,7 +50,7 @@ async fn an_object_that_an_open_job_reads_is_spared_until_the_job_ended() {
     tokio::time::sleep(2 * HOUR).await;
     service.engine.sweep().await.expect("a sweep");
     assert_eq!(objects_in(&service, "uploads").await, 1, "nobody has recorded it yet");
-    service.engine.files(&FileQuery::default()).await.expect("ingested");
+    service.engine.files(&Principal::service(), FileQuery::default()).await.expect("ingested");
     tokio::time::sleep(HOUR).await;
     service.engine.sweep().await.expect("a sweep");
     assert_eq!(objects_in(&service, "uploads").await, 1, "its job is open");
@@ -72,7 +73,7 @@ async fn several_sweepers_expire_an_object_once() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let sweeps = futures::future::join_all(engines.iter().map(|engine| engine.sweep())).await;
     assert!(sweeps.iter().all(Result::is_ok), "{sweeps:?}");
-    service.engine.files(&FileQuery::default()).await.expect("ingested");
+    service.engine.files(&Principal::service(), FileQuery::default()).await.expect("ingested");
     let removals = service.store.snapshot().events.iter().filter(|(_, e)| e.kind == EventKind::FileRemoved).count();
     assert_eq!((removals, objects_in(&service, "uploads").await), (100, 0));
 }
@@ -106,7 +107,7 @@ async fn records_go_when_their_time_is_over_and_open_ones_never() {
     tokio::time::sleep(3 * HOUR).await;
     assert!(service.store.job(&job.id).await.expect("a store").is_none());
     assert!(service.store.job(&open.id).await.expect("a store").is_some(), "it has not ended");
-    let result = service.engine.file(&FileId::of("results", "a")).await;
+    let result = service.engine.file(&Principal::service(), &FileId::of("results", "a")).await;
     assert!(result.is_ok(), "a file that is there has its record for ever");
 }
 

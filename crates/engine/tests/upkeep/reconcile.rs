@@ -2,7 +2,7 @@
 
 use crate::support::{Service, bucket, build, engine_on, hello, key, running, started};
 use bytes::Bytes;
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::event::EventKind;
 use filemill_core::ids::FileId;
 use filemill_core::job::JobStatus;
@@ -45,9 +45,9 @@ async fn an_object_that_nobody_announced_starts_its_jobs_and_is_marked() {
     assert!(service.store.snapshot().files.is_empty());
     assert_eq!(counts(&reconciled(&service, &ALL).await), (1, 0, 1));
     assert_eq!(service.ended("a").await[0].status, JobStatus::Completed);
-    let file = service.engine.file(&FileId::of("uploads", "a")).await.expect("a file");
+    let file = service.engine.file(&Principal::service(), &FileId::of("uploads", "a")).await.expect("a file");
     assert!(file.repaired);
-    let result = service.engine.file(&FileId::of("results", "a")).await.expect("its result");
+    let result = service.engine.file(&Principal::service(), &FileId::of("results", "a")).await.expect("its result");
     assert!(!result.repaired, "what was announced is not marked");
     assert_eq!(counts(&reconciled(&service, &ALL).await), (0, 0, 0), "a second run finds nothing");
 }
@@ -63,7 +63,7 @@ async fn a_version_that_nobody_announced_replaces_the_one_before() {
     assert_eq!(counts(&reconciled(&service, &ALL).await), (1, 0, 1));
     assert_eq!(service.ended("a").await.len(), 2);
     assert_eq!(service.result("a"), &b"> new"[..]);
-    let file = service.engine.file(&FileId::of("uploads", "a")).await.expect("a file");
+    let file = service.engine.file(&Principal::service(), &FileId::of("uploads", "a")).await.expect("a file");
     assert_eq!((file.sequencer, file.repaired), (newer.sequencer, true));
 }
 
@@ -75,14 +75,14 @@ async fn a_file_whose_removal_nobody_announced_is_recorded_as_removed_and_its_jo
     let service = Service::idle(engine, store);
     service.put("a", Bytes::from_static(b"x")).await;
     let query = JobQuery { limit: 10, ..JobQuery::default() };
-    service.engine.files(&Default::default()).await.expect("ingested");
+    service.engine.files(&Principal::service(), Default::default()).await.expect("ingested");
     lose_announcements(&service, true);
     service.store.delete(&bucket("uploads"), &key("a"), Precondition::None).await.expect("deleted");
     lose_announcements(&service, false);
     assert_eq!(counts(&reconciled(&service, &ALL).await), (0, 1, 1));
     let file = service.store.file(&FileId::of("uploads", "a")).await.expect("a store").expect("a record");
     assert!(file.removed_at.is_some() && file.repaired);
-    let jobs = service.engine.jobs(&query).await.expect("jobs").items;
+    let jobs = service.engine.jobs(&Principal::service(), query.clone()).await.expect("jobs").items;
     assert_eq!(jobs[0].failure.as_ref().map(|f| f.code.as_str()), Some("input_gone"));
     let removals = service.store.snapshot().events;
     assert_eq!(removals.iter().filter(|(_, e)| e.kind == EventKind::FileRemoved).count(), 1);
@@ -177,7 +177,7 @@ async fn the_schedule_repairs_by_itself_and_a_run_asked_for_tells_how_it_went() 
     assert_eq!(service.ended("by schedule").await[0].status, JobStatus::Completed);
     let asked = service
         .engine
-        .ask_reconcile(&Actor::service(), ReconcileScope { bucket: Some(bucket("uploads")), is_dry_run: false })
+        .ask_reconcile(&Principal::service(), ReconcileScope { bucket: Some(bucket("uploads")), is_dry_run: false })
         .await;
     assert_eq!(asked.expect("a run").status, ReconcileStatus::Waiting);
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -185,7 +185,7 @@ async fn the_schedule_repairs_by_itself_and_a_run_asked_for_tells_how_it_went() 
     assert_eq!((run.status, run.report.objects), (ReconcileStatus::Done, 1));
     let nowhere = ReconcileScope { bucket: Some(bucket("nowhere")), is_dry_run: false };
     assert!(matches!(
-        service.engine.ask_reconcile(&Actor::service(), nowhere).await,
+        service.engine.ask_reconcile(&Principal::service(), nowhere).await,
         Err(CommandError::NotFound { .. })
     ));
 }

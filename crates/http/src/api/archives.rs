@@ -90,7 +90,7 @@ impl NewArchiveBody {
 ///
 /// Answers the job that makes it, at once. Sources are pinned to the versions that are there now.
 #[utoipa::path(
-    post, path = "/v1/archives", tag = "archives",
+    post, path = "/v1/archives", tag = "archives", security(("token" = ["archive"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     request_body = NewArchiveBody,
     responses(
@@ -105,11 +105,11 @@ impl NewArchiveBody {
 )]
 pub async fn create_archive(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<NewArchiveBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let job = state.engine.create_archive(&actor, body.wish()?).await.map_err(Problem::in_body)?;
+    let job = state.engine.create_archive(&who, body.wish()?).await.map_err(Problem::in_body)?;
     let location = format!("/v1/jobs/{}", job.id);
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(JobView::from(job))))
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(JobView::of(job, &state.engine))))
 }

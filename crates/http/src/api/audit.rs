@@ -1,6 +1,7 @@
 //! The audit log: who ordered what, and when.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::cursor::to_cursor;
 use super::extract::{PageParams, PagedQuery, read_parameter, read_time};
 use super::problem::Problem;
@@ -45,7 +46,7 @@ impl AuditFilters {
 
 /// List what people ordered, newest first
 #[utoipa::path(
-    get, path = "/v1/audit", tag = "audit",
+    get, path = "/v1/audit", tag = "audit", security(("token" = ["audit"])),
     params(AuditFilters, PageParams),
     responses(
         (status = 200, description = "A page of the audit log", body = ListView<AuditEntryView>),
@@ -54,9 +55,10 @@ impl AuditFilters {
 )]
 pub async fn list_audit_log(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     PagedQuery { filters, page }: PagedQuery<AuditFilters>,
 ) -> Result<Json<ListView<AuditEntryView>>, Problem> {
-    let Page { items, more } = state.engine.audit_log(&filters.query(&page)?).await?;
+    let Page { items, more } = state.engine.audit_log(&who, &filters.query(&page)?).await?;
     let next_cursor = items.last().filter(|_| more).map(|entry| to_cursor(&entry.id));
     Ok(Json(ListView { items: items.into_iter().map(AuditEntryView::from).collect(), next_cursor }))
 }

@@ -1,15 +1,19 @@
-//! Who may pass: the admin token in `Authorization: Bearer`, or for the live feed a one-use ticket.
+//! Who may pass. Every request to a route of the API comes through [`admit`]: it learns from the route's own declaration
+//! what the route needs, recognises who asks, and refuses by default.
 //!
-//! Tokens are compared in constant time. Feeds, which browsers open across origins without asking, also check `Origin`.
+//! Tokens are compared by their digests, in constant time or by an index; a wrong one costs as much as an unknown one.
+//! Feeds, which browsers open across origins without asking, take a one-use ticket instead and also check `Origin`.
 
 use super::ApiState;
 use super::problem::Problem;
+use super::scopes::Need;
 use crate::serve::PeerAddress;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use filemill_core::access::{Principal, Scope};
 use filemill_core::audit::Actor;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -33,58 +37,94 @@ impl Token {
     }
 }
 
-/// Who asks, for commands that go into the audit log. Only behind [`require_token`].
-pub struct Caller(pub Actor);
+/// Who asks, for whatever the engine is to do for them. Only behind [`admit`].
+pub struct Caller(pub Principal);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Actor>().cloned().map(Caller).ok_or_else(|| {
-            tracing::error!("a route that needs to know its caller asks for no token");
+        parts.extensions.get::<Principal>().cloned().map(Caller).ok_or_else(|| {
+            tracing::error!("a route that needs to know its caller is declared open");
             Problem::internal()
         })
     }
 }
 
-/// Lets requests with the admin token through.
-pub async fn require_token(
-    State(state): State<ApiState>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    check_token(&state, request.headers())?;
-    let address = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
-    request.extensions_mut().insert(Actor { name: ADMIN.to_owned(), address });
-    Ok(next.run(request).await)
-}
-
-/// Lets listeners with the token or a ticket through, if their origin may listen.
-pub async fn require_listener(
-    State(state): State<ApiState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    check_origin(&state, request.headers())?;
-    match ticket_of(request.uri().query().unwrap_or_default()) {
-        Some(ticket) if state.tickets.redeem(&ticket, state.engine.now()) => {}
-        Some(_) => return Err(Problem::unauthorized("the ticket is unknown, used or too old; get a new one")),
-        None => check_token(&state, request.headers())?,
+/// Lets a request through to its route if whoever sent it may do what the route declares.
+pub async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+    state.pace.admit_address(address)?;
+    match need_of(&state, &parts) {
+        Some(Need::Nothing) => {}
+        Some(Need::Scope { scope, by_ticket }) => {
+            let recognised = recognise(&state, &parts, by_ticket).await;
+            let mut principal = recognised.map_err(|problem| match problem.status() {
+                StatusCode::UNAUTHORIZED => state.pace.refusal(address, problem),
+                _ => problem,
+            })?;
+            state.pace.admit_key(&principal)?;
+            principal.actor.address = address;
+            if !principal.may(scope) {
+                return Err(forbidden(&principal, scope));
+            }
+            parts.extensions.insert(principal);
+        }
+        None => {
+            tracing::error!(method = %parts.method, "a route declares no scope, so nobody may use it");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "nobody may use this route"));
+        }
     }
-    Ok(next.run(request).await)
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-fn check_token(state: &ApiState, headers: &HeaderMap) -> Result<(), Problem> {
+fn need_of(state: &ApiState, parts: &Parts) -> Option<Need> {
+    let path = parts.extensions.get::<MatchedPath>()?;
+    state.needs.of(&parts.method, path.as_str())
+}
+
+fn forbidden(who: &Principal, scope: Scope) -> Problem {
+    let (role, scope) = (who.role.as_str(), scope.as_str());
+    let detail = format!("this key may not do this: its role is {role}, and the route needs the scope {scope}");
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+}
+
+async fn recognise(state: &ApiState, parts: &Parts, takes_tickets: bool) -> Result<Principal, Problem> {
+    if !takes_tickets {
+        return by_token(state, &parts.headers).await;
+    }
+    check_origin(state, &parts.headers)?;
+    match ticket_of(parts.uri.query().unwrap_or_default()) {
+        Some(ticket) => by_ticket(state, &ticket).await,
+        None => by_token(state, &parts.headers).await,
+    }
+}
+
+async fn by_ticket(state: &ApiState, ticket: &str) -> Result<Principal, Problem> {
+    let wrong = || Problem::unauthorized("the ticket is unknown, used or too old; get a new one");
+    let holder = state.tickets.redeem(ticket, state.engine.now()).ok_or_else(wrong)?;
+    match &holder.key {
+        None => Ok(holder),
+        Some(key) => state.engine.principal_of_key(key).await?.ok_or_else(wrong),
+    }
+}
+
+async fn by_token(state: &ApiState, headers: &HeaderMap) -> Result<Principal, Problem> {
     let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return Err(Problem::unauthorized("send the admin token as authorization: Bearer TOKEN"));
+        return Err(Problem::unauthorized("send a token as authorization: Bearer TOKEN"));
     };
     let given = given.to_str().unwrap_or_default();
     let bearer = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match bearer {
-        Some((_, token)) if state.admin_token.is(token.trim()) => Ok(()),
-        Some(_) => Err(Problem::unauthorized("the token is not valid")),
-        None => Err(Problem::unauthorized("the authorization must be a bearer token")),
+    let Some((_, token)) = bearer else {
+        return Err(Problem::unauthorized("the authorization must be a bearer token"));
+    };
+    let token = token.trim();
+    if state.admin_token.is(token) {
+        return Ok(Principal::unlimited(Actor::named(ADMIN)));
     }
+    let known = state.engine.principal_of_token(token).await?;
+    known.ok_or_else(|| Problem::unauthorized("the token is not valid"))
 }
 
 fn ticket_of(query: &str) -> Option<String> {

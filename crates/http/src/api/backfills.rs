@@ -51,7 +51,7 @@ impl BackfillBody {
 /// Files that the rule takes and that have no job of it for their version. The order is worked off in the background at its
 /// rate and survives restarts; each file gets one job, whatever else is ordered meanwhile.
 #[utoipa::path(
-    post, path = "/v1/rules/{rule}/backfill", tag = "rules",
+    post, path = "/v1/rules/{rule}/backfill", tag = "rules", security(("token" = ["maintain"])),
     params(
         ("rule" = String, Path, description = "The rule's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -86,7 +86,7 @@ pub async fn create_backfill(
 
 /// List backfills, newest first
 #[utoipa::path(
-    get, path = "/v1/backfills", tag = "rules",
+    get, path = "/v1/backfills", tag = "rules", security(("token" = ["monitor"])),
     params(PageParams),
     responses(
         (status = 200, description = "A page of orders", body = ListView<BackfillView>),
@@ -105,7 +105,7 @@ pub async fn list_backfills(
 
 /// See how far a backfill came
 #[utoipa::path(
-    get, path = "/v1/backfills/{id}", tag = "rules",
+    get, path = "/v1/backfills/{id}", tag = "rules", security(("token" = ["monitor"])),
     params(("id" = String, Path, description = "The order's id")),
     responses(
         (status = 200, description = "The order", body = BackfillView),
@@ -124,7 +124,7 @@ pub async fn get_backfill(
 ///
 /// Jobs that it has started go on.
 #[utoipa::path(
-    post, path = "/v1/backfills/{id}/cancel", tag = "rules",
+    post, path = "/v1/backfills/{id}/cancel", tag = "rules", security(("token" = ["maintain"])),
     params(
         ("id" = String, Path, description = "The order's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),

@@ -24,7 +24,7 @@ pub struct DamagePage {
 
 /// List stored bytes that are damaged, and the objects and parts that hold them
 #[utoipa::path(
-    get, path = "/v1/damage", tag = "operation",
+    get, path = "/v1/damage", tag = "operation", security(("token" = ["monitor"])),
     params(DamagePage),
     responses(
         (status = 200, description = "A page of what scrubbing found and is still there", body = ListView<DamageView>),

@@ -11,6 +11,7 @@ use super::views::{
 };
 use axum::Json;
 use axum::extract::State;
+use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
 use filemill_core::ids::DeadLetterId;
 use filemill_core::object::BucketName;
@@ -87,7 +88,7 @@ impl From<MannerBody> for RedriveManner {
 ///
 /// Looking hides nothing. Letters that were redriven or discarded are kept for a while: give a `status` to see them.
 #[utoipa::path(
-    get, path = "/v1/dead", tag = "dead letters",
+    get, path = "/v1/dead", tag = "dead letters", security(("token" = ["inspect"])),
     params(DeadLetterFilters, PageParams),
     responses(
         (status = 200, description = "A page of dead letters", body = ListView<DeadLetterView>),
@@ -96,25 +97,27 @@ impl From<MannerBody> for RedriveManner {
 )]
 pub async fn list_dead_letters(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     PagedQuery { filters, page }: PagedQuery<DeadLetterFilters>,
 ) -> Result<Json<ListView<DeadLetterView>>, Problem> {
-    list(&state, filters.filter()?, page).await
+    list(&state, &who, filters.filter()?, page).await
 }
 
 pub async fn list(
     state: &ApiState,
+    who: &Principal,
     filter: DeadLetterFilter,
     page: PageParams,
 ) -> Result<Json<ListView<DeadLetterView>>, Problem> {
     let after = page.after()?;
-    let Page { items, more } = state.engine.dead_letters(&filter, after.as_ref(), page.limit()?).await?;
+    let Page { items, more } = state.engine.dead_letters(who, &filter, after.as_ref(), page.limit()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|letter| to_cursor(&letter.id));
     Ok(Json(ListView { items: items.into_iter().map(DeadLetterView::from).collect(), next_cursor }))
 }
 
 /// Dead letters by what went wrong, the largest groups first
 #[utoipa::path(
-    get, path = "/v1/dead/groups", tag = "dead letters",
+    get, path = "/v1/dead/groups", tag = "dead letters", security(("token" = ["inspect"])),
     params(DeadLetterFilters),
     responses(
         (status = 200, description = "Groups of letters that probably have one cause", body = ListView<DeadLetterGroupView>),
@@ -123,9 +126,10 @@ pub async fn list(
 )]
 pub async fn group_dead_letters(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(filters): StrictQuery<DeadLetterFilters>,
 ) -> Result<Json<ListView<DeadLetterGroupView>>, Problem> {
-    let groups = state.engine.dead_letter_groups(&filters.filter()?, GROUPS_MAX).await?;
+    let groups = state.engine.dead_letter_groups(&who, &filters.filter()?, GROUPS_MAX).await?;
     Ok(Json(ListView::whole(groups.into_iter().map(DeadLetterGroupView::from).collect())))
 }
 
@@ -134,7 +138,7 @@ const GROUPS_MAX: u32 = 100;
 
 /// See a dead letter with all its attempts
 #[utoipa::path(
-    get, path = "/v1/dead/{id}", tag = "dead letters",
+    get, path = "/v1/dead/{id}", tag = "dead letters", security(("token" = ["inspect"])),
     params(("id" = String, Path, description = "The letter's id")),
     responses(
         (status = 200, description = "The letter", body = DeadLetterView),
@@ -143,10 +147,11 @@ const GROUPS_MAX: u32 = 100;
 )]
 pub async fn get_dead_letter(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<DeadLetterId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    Ok(Json(state.engine.dead_letter(&id).await?.into()))
+    Ok(Json(state.engine.dead_letter(&who, &id).await?.into()))
 }
 
 /// Put a dead letter back to work
@@ -154,7 +159,7 @@ pub async fn get_dead_letter(
 /// Of a file that was cut into chunks only those run again that were not done, as long as the done ones are kept
 /// (`resumable_until`) and neither options nor `from_start` say otherwise.
 #[utoipa::path(
-    post, path = "/v1/dead/{id}/redrive", tag = "dead letters",
+    post, path = "/v1/dead/{id}/redrive", tag = "dead letters", security(("token" = ["operate"])),
     params(
         ("id" = String, Path, description = "The letter's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -169,20 +174,20 @@ pub async fn get_dead_letter(
 )]
 pub async fn redrive_dead_letter(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<DeadLetterId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(manner): StrictJson<MannerBody>,
 ) -> Result<Json<JobView>, Problem> {
-    let job = state.engine.redrive_dead_letter(&actor, &id, &manner.into()).await.map_err(Problem::in_body)?;
-    Ok(Json(job.into()))
+    let job = state.engine.redrive_dead_letter(&who, &id, &manner.into()).await.map_err(Problem::in_body)?;
+    Ok(Json(JobView::of(job, &state.engine)))
 }
 
 /// Discard a dead letter
 ///
 /// Its job stays failed and the original stays where it is; what was kept of the work goes.
 #[utoipa::path(
-    delete, path = "/v1/dead/{id}", tag = "dead letters",
+    delete, path = "/v1/dead/{id}", tag = "dead letters", security(("token" = ["operate"])),
     params(("id" = String, Path, description = "The letter's id")),
     responses(
         (status = 200, description = "The letter, discarded", body = DeadLetterView),
@@ -192,12 +197,12 @@ pub async fn redrive_dead_letter(
 )]
 pub async fn discard_dead_letter(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<DeadLetterId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    Ok(Json(state.engine.discard_dead_letter(&actor, &id).await?.into()))
+    Ok(Json(state.engine.discard_dead_letter(&who, &id).await?.into()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -213,7 +218,7 @@ pub struct DiscardBody {
 
 /// Discard many dead letters, or count them first
 #[utoipa::path(
-    post, path = "/v1/dead/discard", tag = "dead letters",
+    post, path = "/v1/dead/discard", tag = "dead letters", security(("token" = ["operate"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     request_body = DiscardBody,
     responses(
@@ -223,14 +228,14 @@ pub struct DiscardBody {
 )]
 pub async fn discard_dead_letters(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<DiscardBody>,
 ) -> Result<Json<CountView>, Problem> {
     let filter = body.filter.filter().map_err(|problem| Problem::invalid_field("filter", problem.detail()))?;
     let count = match body.dry_run {
-        true => state.engine.count_redrive(&filter).await?,
-        false => state.engine.discard_dead_letters(&actor, &filter).await?,
+        true => state.engine.count_redrive(&who, &filter).await?,
+        false => state.engine.discard_dead_letters(&who, &filter).await?,
     };
     Ok(Json(CountView { count }))
 }

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use filemill_core::ids::{BackfillId, DeadLetterId, FileId, JobId, RedriveId, UploadId};
+use filemill_core::ids::{BackfillId, DeadLetterId, FileId, JobId, KeyId, RedriveId, UploadId};
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -222,6 +222,7 @@ macro_rules! public_id {
 
 public_id!(JobId, "job");
 public_id!(FileId, "file");
+public_id!(KeyId, "key");
 public_id!(UploadId, "upload");
 public_id!(DeadLetterId, "dead letter");
 public_id!(RedriveId, "redrive");

@@ -38,13 +38,14 @@ impl FilesParams {
             prefix: self.prefix,
             after: from_cursor(self.cursor)?,
             limit: page_limit(self.limit)?,
+            ..FileQuery::default()
         })
     }
 }
 
 /// List files by bucket and key
 #[utoipa::path(
-    get, path = "/v1/files", tag = "files",
+    get, path = "/v1/files", tag = "files", security(("token" = ["read"])),
     params(FilesParams),
     responses(
         (status = 200, description = "A page of files", body = ListView<FileView>),
@@ -53,17 +54,18 @@ impl FilesParams {
 )]
 pub async fn list_files(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(params): StrictQuery<FilesParams>,
 ) -> Result<Json<ListView<FileView>>, Problem> {
-    let Page { items, more } = state.engine.files(&params.query()?).await?;
+    let Page { items, more } = state.engine.files(&who, params.query()?).await?;
     let place = items.last().filter(|_| more).map(|file| (file.bucket.clone(), file.key.clone()));
-    let items = items.into_iter().map(FileView::from).collect();
+    let items = items.into_iter().map(|file| FileView::of(file, &state.engine)).collect();
     Ok(Json(ListView { items, next_cursor: place.as_ref().map(to_cursor) }))
 }
 
 /// See a file
 #[utoipa::path(
-    get, path = "/v1/files/{id}", tag = "files",
+    get, path = "/v1/files/{id}", tag = "files", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The file's id")),
     responses(
         (status = 200, description = "The file", body = FileView),
@@ -72,15 +74,16 @@ pub async fn list_files(
 )]
 pub async fn get_file(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<FileId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<FileView>, Problem> {
-    Ok(Json(state.engine.file(&id).await?.into()))
+    Ok(Json(FileView::of(state.engine.file(&who, &id).await?, &state.engine)))
 }
 
 /// Download a file
 #[utoipa::path(
-    get, path = "/v1/files/{id}/download", tag = "files",
+    get, path = "/v1/files/{id}/download", tag = "files", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The file's id"), LinkParams),
     responses(
         (status = 200, description = "The link, with `redirect=false`", body = LinkView),
@@ -91,15 +94,16 @@ pub async fn get_file(
 )]
 pub async fn download_file(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<FileId>,
     StrictQuery(params): StrictQuery<LinkParams>,
 ) -> Result<Response, Problem> {
-    link_answer(state.engine.download_link(&id).await?, &params)
+    link_answer(state.engine.download_link(&who, &id).await?, &params)
 }
 
 /// Delete a file, its bytes too
 #[utoipa::path(
-    delete, path = "/v1/files/{id}", tag = "files",
+    delete, path = "/v1/files/{id}", tag = "files", security(("token" = ["remove"])),
     params(("id" = String, Path, description = "The file's id")),
     responses(
         (status = 204, description = "Gone"),
@@ -108,11 +112,11 @@ pub async fn download_file(
 )]
 pub async fn delete_file(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<FileId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<StatusCode, Problem> {
-    state.engine.delete_file(&actor, &id).await?;
+    state.engine.delete_file(&who, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

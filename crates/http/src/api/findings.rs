@@ -1,6 +1,7 @@
 //! What processors found in files: rows with filters, and their counts and averages.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::cursor::to_cursor;
 use super::extract::{PageParams, PagedQuery, StrictQuery, read_parameter, read_time};
 use super::problem::Problem;
@@ -47,7 +48,7 @@ impl FindingFilters {
 
 /// List findings, by bucket and key
 #[utoipa::path(
-    get, path = "/v1/findings", tag = "findings",
+    get, path = "/v1/findings", tag = "findings", security(("token" = ["read"])),
     params(FindingFilters, PageParams),
     responses(
         (status = 200, description = "A page of findings", body = ListView<FindingView>),
@@ -56,10 +57,11 @@ impl FindingFilters {
 )]
 pub async fn list_findings(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     PagedQuery { filters, page }: PagedQuery<FindingFilters>,
 ) -> Result<Json<ListView<FindingView>>, Problem> {
     let query = FindingQuery { after: page.after()?, limit: page.limit()?, ..filters.query()? };
-    let Page { items, more } = state.engine.findings(&query).await?;
+    let Page { items, more } = state.engine.findings(&who, query).await?;
     let place = items.last().filter(|_| more).map(|f| (f.bucket.clone(), f.key.clone(), f.processor.clone()));
     let next_cursor = place.map(|place| to_cursor(&place));
     Ok(Json(ListView { items: items.into_iter().map(FindingView::from).collect(), next_cursor }))
@@ -67,7 +69,7 @@ pub async fn list_findings(
 
 /// Count and average findings
 #[utoipa::path(
-    get, path = "/v1/findings/summary", tag = "findings",
+    get, path = "/v1/findings/summary", tag = "findings", security(("token" = ["read"])),
     params(FindingFilters),
     responses(
         (status = 200, description = "Counts by label, and the average of each value", body = FindingSummaryView),
@@ -76,7 +78,8 @@ pub async fn list_findings(
 )]
 pub async fn summarise_findings(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(filters): StrictQuery<FindingFilters>,
 ) -> Result<Json<FindingSummaryView>, Problem> {
-    Ok(Json(state.engine.finding_summary(&filters.query()?).await?.into()))
+    Ok(Json(state.engine.finding_summary(&who, filters.query()?).await?.into()))
 }

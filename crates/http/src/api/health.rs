@@ -102,7 +102,7 @@ pub async fn readyz(State(state): State<ApiState>) -> Result<Json<ReadinessView>
 
 /// Metrics for Prometheus
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation",
+    get, path = "/metrics", tag = "operation", security(("token" = ["monitor"])),
     responses(
         (status = 200, description = "Prometheus text format", body = String, content_type = "text/plain"),
         (status = 404, description = "Metrics are switched off", body = ProblemView),

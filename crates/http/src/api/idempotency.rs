@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use filemill_core::access::Principal;
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -54,6 +55,7 @@ struct Answer {
 /// Runs a request once per key; without the header it just runs.
 pub async fn once_per_key(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
+    let key = format!("{} {key}", asker(&request));
     let (parts, body) = request.into_parts();
     let body = read_body(body, body_bytes_max(parts.uri.path())).await?;
     let fingerprint = fingerprint(parts.method.as_str(), parts.uri.path(), &body);
@@ -86,6 +88,12 @@ async fn run_in_turn(turn: Turn, request: Request, next: Next, now: Timestamp) -
         until: now.plus(limits::IDEMPOTENCY_TTL),
     });
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Each asker has keys of their own: an answer is for nobody else.
+fn asker(request: &Request) -> String {
+    let key = request.extensions().get::<Principal>().and_then(|who| who.key.as_ref());
+    key.map_or(String::new(), ToString::to_string)
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -59,13 +59,14 @@ impl JobsParams {
             upload: read_parameter("upload", self.upload, read_id)?,
             after: from_cursor(self.cursor)?,
             limit: page_limit(self.limit)?,
+            ..JobQuery::default()
         })
     }
 }
 
 /// List jobs, newest first
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs",
+    get, path = "/v1/jobs", tag = "jobs", security(("token" = ["read"])),
     params(JobsParams),
     responses(
         (status = 200, description = "A page of jobs", body = ListView<JobView>),
@@ -74,17 +75,18 @@ impl JobsParams {
 )]
 pub async fn list_jobs(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(params): StrictQuery<JobsParams>,
 ) -> Result<Json<ListView<JobView>>, Problem> {
-    let Page { items, more } = state.engine.jobs(&params.query()?).await?;
+    let Page { items, more } = state.engine.jobs(&who, params.query()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|job| to_cursor(&job.id));
-    let items = items.into_iter().map(JobView::from).collect();
+    let items = items.into_iter().map(|job| JobView::of(job, &state.engine)).collect();
     Ok(Json(ListView { items, next_cursor }))
 }
 
 /// See a job
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs",
+    get, path = "/v1/jobs/{id}", tag = "jobs", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The job's id")),
     responses(
         (status = 200, description = "The job", body = JobView),
@@ -93,17 +95,18 @@ pub async fn list_jobs(
 )]
 pub async fn get_job(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<JobView>, Problem> {
-    Ok(Json(state.engine.job(&id).await?.into()))
+    Ok(Json(JobView::of(state.engine.job(&who, &id).await?, &state.engine)))
 }
 
 /// Cancel a job
 ///
 /// A cancelled job starts nothing more; what runs for it stops soon.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
+    post, path = "/v1/jobs/{id}/cancel", tag = "jobs", security(("token" = ["cancel"])),
     params(
         ("id" = String, Path, description = "The job's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -117,17 +120,17 @@ pub async fn get_job(
 )]
 pub async fn cancel_job(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<JobView>, Problem> {
-    Ok(Json(state.engine.cancel_job(&actor, &id).await?.into()))
+    Ok(Json(JobView::of(state.engine.cancel_job(&who, &id).await?, &state.engine)))
 }
 
 /// Run a failed or cancelled job again, from its start
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/retry", tag = "jobs",
+    post, path = "/v1/jobs/{id}/retry", tag = "jobs", security(("token" = ["operate"])),
     params(
         ("id" = String, Path, description = "The job's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -141,17 +144,17 @@ pub async fn cancel_job(
 )]
 pub async fn retry_job(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<JobView>, Problem> {
-    Ok(Json(state.engine.retry_job(&actor, &id).await?.into()))
+    Ok(Json(JobView::of(state.engine.retry_job(&who, &id).await?, &state.engine)))
 }
 
 /// Download a job's result
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/result", tag = "jobs",
+    get, path = "/v1/jobs/{id}/result", tag = "jobs", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The job's id"), LinkParams),
     responses(
         (status = 200, description = "The link, with `redirect=false`", body = LinkView),
@@ -163,17 +166,18 @@ pub async fn retry_job(
 )]
 pub async fn get_result(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(params): StrictQuery<LinkParams>,
 ) -> Result<Response, Problem> {
-    link_answer(state.engine.result_link(&id).await?, &params)
+    link_answer(state.engine.result_link(&who, &id).await?, &params)
 }
 
 /// Download the records that a job set aside
 ///
 /// JSON Lines: `line`, `byte`, `column`, `reason` and the `record` itself.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/rejects", tag = "jobs",
+    get, path = "/v1/jobs/{id}/rejects", tag = "jobs", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The job's id"), LinkParams),
     responses(
         (status = 200, description = "The link, with `redirect=false`", body = LinkView),
@@ -185,8 +189,9 @@ pub async fn get_result(
 )]
 pub async fn get_rejects(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<JobId>,
     StrictQuery(params): StrictQuery<LinkParams>,
 ) -> Result<Response, Problem> {
-    link_answer(state.engine.rejects_link(&id).await?, &params)
+    link_answer(state.engine.rejects_link(&who, &id).await?, &params)
 }

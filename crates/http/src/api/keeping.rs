@@ -1,6 +1,7 @@
 //! Looking after the store as a whole: a check-up, and a backup as a stream. Neither has a time limit: a store may be large.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::extract::{NoParams, StrictQuery};
 use super::problem::Problem;
 use super::views::{CheckupView, ProblemView};
@@ -30,7 +31,7 @@ fn keeper(state: &ApiState) -> Result<Arc<dyn Keeper>, Problem> {
 
 /// Look for contradictions: rows against rows, rows against files, and what should long be over
 #[utoipa::path(
-    get, path = "/v1/checkup", tag = "operation",
+    get, path = "/v1/checkup", tag = "operation", security(("token" = ["monitor"])),
     responses(
         (status = 200, description = "What was found; nothing, if all is well", body = CheckupView),
         (status = 501, description = "This service's stores have no check-up", body = ProblemView),
@@ -49,7 +50,7 @@ pub async fn check_up(
 /// A tar of one consistent cut, made while the service works. Its last file, `manifest.json`, says that it is whole; if the
 /// connection ends before, it is not. `filemill backup` writes and verifies it, `filemill restore` brings it back.
 #[utoipa::path(
-    post, path = "/v1/backup", tag = "operation",
+    post, path = "/v1/backup", tag = "operation", security(("token" = ["service"])),
     responses(
         (status = 200, description = "The backup", body = String, content_type = "application/x-tar"),
         (status = 409, description = "Another backup is being made", body = ProblemView),
@@ -58,12 +59,14 @@ pub async fn check_up(
 )]
 pub async fn back_up(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<impl IntoResponse, Problem> {
     let keeper = keeper(&state)?;
     let turn = state.backups.clone().try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::CONFLICT, "backup_runs", "another backup is being made; wait for its end")
     })?;
+    state.engine.note(&who, None, "backup.make", "store", serde_json::Value::Null).await?;
     let (pieces, received) = mpsc::channel(PIECES_MAX);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;

@@ -4,6 +4,7 @@
 //! number it saw and misses nothing. Progress in between is told to whoever listens and is not stored.
 
 mod events;
+mod lock;
 mod socket;
 
 pub use events::{__path_listen_by_events, listen_by_events};
@@ -12,9 +13,11 @@ pub use socket::{__path_listen_by_socket, listen_by_socket};
 use super::ApiState;
 use super::extract::{read_id, read_parameter};
 use super::problem::Problem;
+use filemill_core::access::Principal;
 use filemill_core::event::{EventKind, LiveEvent};
 use filemill_core::ports::StateError;
 use filemill_engine::{Interest, ListenError, Listener};
+use lock::Lock;
 use metrics::gauge;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -40,11 +43,12 @@ pub struct ListenParams {
 }
 
 impl ListenParams {
-    fn interest(&self) -> Result<Interest, Problem> {
+    fn interest(&self, who: &Principal) -> Result<Interest, Problem> {
         Ok(Interest {
             job: read_parameter("job", self.job.clone(), read_id)?,
             upload: read_parameter("upload", self.upload.clone(), read_id)?,
             kinds: read_parameter("kind", self.kind.clone(), read_kinds)?.unwrap_or_default(),
+            reach: who.reach.clone(),
         })
     }
 }
@@ -60,27 +64,36 @@ fn read_kinds(text: &str) -> Result<Vec<EventKind>, String> {
 struct Subscription {
     listener: Listener,
     interest: Interest,
+    lock: Lock,
     closing: CancellationToken,
     _place: Place,
 }
 
-/// Why a feed ends from our side. Either way the client may resume.
+/// Why a feed ends from our side. The client may resume unless it says otherwise.
 enum Ending {
     Stopping,
+    /// The key opens nothing any more: the client may not resume.
+    Locked,
     TooSlow,
     StoreFailed,
 }
 
 impl Subscription {
-    async fn open(state: &ApiState, params: &ListenParams, after: Option<u64>) -> Result<Self, Problem> {
-        let interest = params.interest()?;
+    async fn open(
+        state: &ApiState,
+        who: &Principal,
+        params: &ListenParams,
+        after: Option<u64>,
+    ) -> Result<Self, Problem> {
+        let interest = params.interest(who)?;
         if state.closing.is_cancelled() {
             return Err(Problem::unavailable("stopping", "the service is stopping"));
         }
         let permit = state.listeners.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Problem::unavailable("too_many_listeners", "too many feeds are open"))?;
         let listener = listen(state, after).await?;
-        Ok(Subscription { listener, interest, closing: state.closing.clone(), _place: Place::take(permit) })
+        let lock = Lock::new(state.engine.clone(), who.key.clone());
+        Ok(Subscription { listener, interest, lock, closing: state.closing.clone(), _place: Place::take(permit) })
     }
 
     /// The number to resume behind.
@@ -94,6 +107,7 @@ impl Subscription {
             let event = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Err(Ending::Stopping),
+                () = self.lock.closed() => return Err(Ending::Locked),
                 event = self.listener.next() => event,
             };
             match event {

@@ -7,6 +7,7 @@ mod archives;
 mod audit;
 mod auth;
 mod backfills;
+mod chance;
 mod cursor;
 mod damage;
 mod dead_letters;
@@ -17,20 +18,24 @@ mod health;
 mod idempotency;
 mod jobs;
 mod keeping;
+mod keys;
 mod links;
 mod live;
 mod observe;
 mod openapi;
+mod pace;
 mod problem;
 mod queues;
 mod reconcile;
 mod redrives;
 mod rules;
+mod scopes;
 mod tickets;
 mod uploads;
 mod views;
 
 pub use openapi::document as openapi_document;
+pub use pace::Rates;
 
 use crate::metrics::PrometheusHandle;
 use crate::serve::{self, Patience};
@@ -68,6 +73,7 @@ pub struct ApiConfig {
     pub metrics: Option<PrometheusHandle>,
     /// Origins of pages elsewhere that may call this API and listen to its feed, such as `https://console.example`.
     pub allowed_origins: Vec<String>,
+    pub rates: Rates,
     /// Of the running program, for `/metrics` and the front page.
     pub version: String,
 }
@@ -89,8 +95,11 @@ pub struct Shared {
     metrics: Option<PrometheusHandle>,
     allowed_origins: Vec<String>,
     version: String,
+    /// What each route needs.
+    needs: scopes::Needs,
     /// The OpenAPI document.
     document: String,
+    pace: pace::Pace,
     tickets: tickets::Tickets,
     replays: idempotency::Replays,
     readiness: health::Readiness,
@@ -102,9 +111,11 @@ pub struct Shared {
 
 impl ApiDoor {
     pub fn new(config: ApiConfig) -> Self {
+        // the document is open to all, so it tells nothing of what an operator defined
+        let document = openapi::document(config.engine.built_in_processors());
         let state = Arc::new(Shared {
-            // the document is open to all, so it tells nothing of what an operator defined
-            document: openapi::document(config.engine.built_in_processors()),
+            needs: scopes::Needs::read(&document),
+            document,
             engine: config.engine,
             keeper: config.keeper,
             backups: Arc::new(Semaphore::new(1)),
@@ -112,6 +123,7 @@ impl ApiDoor {
             metrics: config.metrics,
             allowed_origins: config.allowed_origins,
             version: config.version,
+            pace: pace::Pace::new(config.rates),
             tickets: tickets::Tickets::default(),
             replays: idempotency::Replays::default(),
             readiness: health::Readiness::default(),
@@ -125,19 +137,15 @@ impl ApiDoor {
     /// The whole service without a listener, for tests and for embedding.
     pub fn router(&self) -> Router {
         let state = &self.state;
-        let open = open_routes();
-        let guarded = guarded_routes().route_layer(from_fn_with_state(state.clone(), auth::require_token));
-        let once = once_routes()
-            .route_layer(from_fn_with_state(state.clone(), idempotency::once_per_key))
-            .route_layer(from_fn_with_state(state.clone(), auth::require_token));
-        let feeds = feed_routes().route_layer(from_fn_with_state(state.clone(), auth::require_listener));
-        let unhurried = unhurried_routes().route_layer(from_fn_with_state(state.clone(), auth::require_token));
-        let answers = Router::from(open.merge(guarded).merge(once)).route_layer(from_fn(observe::limit_time));
+        let once = once_routes().route_layer(from_fn_with_state(state.clone(), idempotency::once_per_key));
+        let admit = || from_fn_with_state(state.clone(), auth::admit);
+        let answers = open_routes().merge(guarded_routes()).merge(once);
+        let answers = Router::from(answers).route_layer(admit()).route_layer(from_fn(observe::limit_time));
+        let unhurried = Router::from(feed_routes().merge(unhurried_routes())).route_layer(admit());
         let router = Router::new()
             .route("/", get(front_page))
             .merge(answers)
-            .merge(Router::from(feeds))
-            .merge(Router::from(unhurried))
+            .merge(unhurried)
             .method_not_allowed_fallback(wrong_method)
             .fallback(no_route)
             .layer(CatchPanicLayer::custom(observe::after_panic))
@@ -167,7 +175,7 @@ impl ApiDoor {
         tokio::join!(
             serve::serve("rest", listener, TowerToHyperService::new(service), patience, stop.clone()),
             self.close_feeds(&stop),
-            self.keep_metrics_small(&stop),
+            self.keep_memory_small(&stop),
         );
         self.state.feeds.wait().await;
     }
@@ -178,12 +186,15 @@ impl ApiDoor {
         self.state.feeds.close();
     }
 
-    /// Histograms gather samples until they are folded; without this they would grow while nobody asks.
-    async fn keep_metrics_small(&self, stop: &CancellationToken) {
-        let Some(recorder) = &self.state.metrics else { return };
+    /// Histograms gather samples until they are folded, and rate limits remember who asked; without this both would grow
+    /// while nobody looks.
+    async fn keep_memory_small(&self, stop: &CancellationToken) {
         let mut beat = tokio::time::interval(Duration::from_secs(5));
         while stop.run_until_cancelled(beat.tick()).await.is_some() {
-            recorder.run_upkeep();
+            self.state.pace.forget_quiet();
+            if let Some(recorder) = &self.state.metrics {
+                recorder.run_upkeep();
+            }
         }
     }
 }
@@ -201,7 +212,7 @@ fn open_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::readyz))
 }
 
-/// With the token.
+/// For who may do what they declare.
 fn guarded_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(uploads::get_upload))
@@ -228,12 +239,15 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(backfills::list_backfills))
         .routes(routes!(backfills::get_backfill))
         .routes(routes!(reconcile::start_reconcile, reconcile::get_reconcile))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::get_key, keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
         .routes(routes!(tickets::create_ticket))
         .routes(routes!(damage::list_damage))
         .routes(routes!(health::metrics))
 }
 
-/// With the token; an `Idempotency-Key` makes repeating them harmless.
+/// For who may do what they declare; an `Idempotency-Key` makes repeating them harmless.
 fn once_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(uploads::create_upload))
@@ -249,12 +263,12 @@ fn once_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(redrives::cancel_redrive))
 }
 
-/// With the token, and without a time limit.
+/// For who may do what they declare, and without a time limit.
 fn unhurried_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(keeping::check_up)).routes(routes!(keeping::back_up))
 }
 
-/// With the token or a ticket, and without a time limit.
+/// For who may listen, with a token or a ticket, and without a time limit.
 fn feed_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(live::listen_by_socket)).routes(routes!(live::listen_by_events))
 }

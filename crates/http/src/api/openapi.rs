@@ -13,7 +13,9 @@ use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
@@ -31,6 +33,7 @@ use utoipa::{Modify, OpenApi};
         (name = "archives", description = "Many files in one"),
         (name = "dead letters", description = "Tasks that gave up, and how they are put back to work"),
         (name = "queues", description = "What waits and runs"),
+        (name = "keys", description = "Who may do what"),
         (name = "audit", description = "Who ordered what"),
         (name = "findings", description = "What processors found in files"),
         (name = "rules", description = "What is configured, and what could be"),
@@ -113,9 +116,13 @@ struct Shared;
 
 impl Modify for Shared {
     fn modify(&self, document: &mut Document) {
-        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The admin token")).build();
+        let described = "The admin token, or a key's. Each operation names the scope that the key's role must have.";
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(described)).build();
+        let ticket = ApiKeyValue::with_description("ticket", "A one-use ticket from `POST /v1/tickets`.");
         let components = document.components.get_or_insert_default();
-        components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(token)));
+        let schemes =
+            [("token", SecurityScheme::Http(token)), ("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)))];
+        components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), RefOr::T(scheme))));
         for item in document.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
                 complete(operation);
@@ -126,10 +133,12 @@ impl Modify for Shared {
 
 /// Adds the answers that any request can get, and says that errors are problem documents.
 fn complete(operation: &mut Operation) {
-    let open = operation.security.is_some();
+    let open = operation.security.as_deref().is_some_and(|ways| ways == [SecurityRequirement::default()]);
     let anywhere = [
         ("400", "A parameter is unknown or wrong"),
         ("401", "No valid token"),
+        ("403", "The key's role or tenant may not do this"),
+        ("429", "Too many requests, or too many refused tokens; wait as `Retry-After` says"),
         ("500", "An error of the service"),
         ("503", "A store does not answer"),
     ];

@@ -14,7 +14,7 @@ use filemill_core::rule::QueueName;
 
 /// List queues with what waits and runs in them
 #[utoipa::path(
-    get, path = "/v1/queues", tag = "queues",
+    get, path = "/v1/queues", tag = "queues", security(("token" = ["monitor"])),
     responses((status = 200, description = "All queues", body = ListView<QueueView>)),
 )]
 pub async fn list_queues(
@@ -28,7 +28,7 @@ pub async fn list_queues(
 
 /// List the dead letters of a queue, newest first
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/dead", tag = "queues",
+    get, path = "/v1/queues/{queue}/dead", tag = "queues", security(("token" = ["inspect"])),
     params(("queue" = String, Path, description = "The queue's name"), DeadLetterFilters, PageParams),
     responses(
         (status = 200, description = "A page of dead letters", body = ListView<DeadLetterView>),
@@ -38,17 +38,18 @@ pub async fn list_queues(
 )]
 pub async fn list_dead_letters_of_queue(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     Path(queue): Path<String>,
     PagedQuery { filters, page }: PagedQuery<DeadLetterFilters>,
 ) -> Result<Json<ListView<DeadLetterView>>, Problem> {
     let mut filter = filters.filter()?;
     filter.queue = Some(known_queue(&state, &queue).await?);
-    dead_letters::list(&state, filter, page).await
+    dead_letters::list(&state, &who, filter, page).await
 }
 
 /// Redrive dead letters of a queue, or count them first
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/redrive", tag = "queues",
+    post, path = "/v1/queues/{queue}/redrive", tag = "queues", security(("token" = ["operate"])),
     params(
         ("queue" = String, Path, description = "The queue's name"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -63,13 +64,13 @@ pub async fn list_dead_letters_of_queue(
 )]
 pub async fn redrive_queue(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     Path(queue): Path<String>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<RedriveBody>,
 ) -> Result<Response, Problem> {
     let queue = known_queue(&state, &queue).await?;
-    redrives::order(&state, &actor, body, Some(queue)).await
+    redrives::order(&state, &who, body, Some(queue)).await
 }
 
 async fn known_queue(state: &ApiState, name: &str) -> Result<QueueName, Problem> {

@@ -29,7 +29,7 @@ pub struct NewReconcileBody {
 ///
 /// The answer comes at once; `GET` tells how the run goes.
 #[utoipa::path(
-    post, path = "/v1/reconcile", tag = "operation",
+    post, path = "/v1/reconcile", tag = "operation", security(("token" = ["maintain"])),
     request_body = NewReconcileBody,
     responses(
         (status = 202, description = "The run was asked for", body = ReconcileView),
@@ -53,7 +53,7 @@ pub async fn start_reconcile(
 
 /// See the newest run, asked for or by the schedule
 #[utoipa::path(
-    get, path = "/v1/reconcile", tag = "operation",
+    get, path = "/v1/reconcile", tag = "operation", security(("token" = ["monitor"])),
     responses(
         (status = 200, description = "The run", body = ReconcileView),
         (status = 404, description = "None has begun since the service started", body = ProblemView),

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use filemill_core::audit::Actor;
+use filemill_core::access::Principal;
 use filemill_core::ids::RedriveId;
 use filemill_core::ports::Page;
 use filemill_core::redrive::RedriveManner;
@@ -65,7 +65,7 @@ impl RedriveBody {
 /// The order is worked off in the background at its rate and survives restarts; each letter runs once more, whatever
 /// else is ordered meanwhile. Letters that die again are not redriven by the same order.
 #[utoipa::path(
-    post, path = "/v1/redrives", tag = "dead letters",
+    post, path = "/v1/redrives", tag = "dead letters", security(("token" = ["operate"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     request_body = RedriveBody,
     responses(
@@ -77,32 +77,32 @@ impl RedriveBody {
 )]
 pub async fn create_redrive(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<RedriveBody>,
 ) -> Result<Response, Problem> {
-    order(&state, &actor, body, None).await
+    order(&state, &who, body, None).await
 }
 
 /// Counts or orders; of one queue or of all.
 pub async fn order(
     state: &ApiState,
-    actor: &Actor,
+    who: &Principal,
     body: RedriveBody,
     queue: Option<QueueName>,
 ) -> Result<Response, Problem> {
     let (wish, is_dry_run) = body.wish(queue)?;
     if is_dry_run {
-        let count = state.engine.count_redrive(&wish.filter).await.map_err(Problem::in_body)?;
+        let count = state.engine.count_redrive(who, &wish.filter).await.map_err(Problem::in_body)?;
         return Ok(Json(CountView { count }).into_response());
     }
-    let ordered = state.engine.create_redrive(actor, wish).await.map_err(Problem::in_body)?;
+    let ordered = state.engine.create_redrive(who, wish).await.map_err(Problem::in_body)?;
     Ok((StatusCode::ACCEPTED, Json(RedriveView::from(ordered))).into_response())
 }
 
 /// List orders to redrive, newest first
 #[utoipa::path(
-    get, path = "/v1/redrives", tag = "dead letters",
+    get, path = "/v1/redrives", tag = "dead letters", security(("token" = ["inspect"])),
     params(PageParams),
     responses(
         (status = 200, description = "A page of orders", body = ListView<RedriveView>),
@@ -111,17 +111,18 @@ pub async fn order(
 )]
 pub async fn list_redrives(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     PagedQuery { filters: NoParams {}, page }: PagedQuery<NoParams>,
 ) -> Result<Json<ListView<RedriveView>>, Problem> {
     let after = page.after()?;
-    let Page { items, more } = state.engine.redrives(after.as_ref(), page.limit()?).await?;
+    let Page { items, more } = state.engine.redrives(&who, after.as_ref(), page.limit()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|progress| to_cursor(&progress.order.id));
     Ok(Json(ListView { items: items.into_iter().map(RedriveView::from).collect(), next_cursor }))
 }
 
 /// See how far an order came
 #[utoipa::path(
-    get, path = "/v1/redrives/{id}", tag = "dead letters",
+    get, path = "/v1/redrives/{id}", tag = "dead letters", security(("token" = ["inspect"])),
     params(("id" = String, Path, description = "The order's id")),
     responses(
         (status = 200, description = "The order", body = RedriveView),
@@ -130,17 +131,18 @@ pub async fn list_redrives(
 )]
 pub async fn get_redrive(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<RedriveId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<RedriveView>, Problem> {
-    Ok(Json(state.engine.redrive(&id).await?.into()))
+    Ok(Json(state.engine.redrive(&who, &id).await?.into()))
 }
 
 /// Stop an order
 ///
 /// What it has not reached stays dead.
 #[utoipa::path(
-    post, path = "/v1/redrives/{id}/cancel", tag = "dead letters",
+    post, path = "/v1/redrives/{id}/cancel", tag = "dead letters", security(("token" = ["operate"])),
     params(
         ("id" = String, Path, description = "The order's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
@@ -153,10 +155,10 @@ pub async fn get_redrive(
 )]
 pub async fn cancel_redrive(
     State(state): State<ApiState>,
-    Caller(actor): Caller,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<RedriveId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<RedriveView>, Problem> {
-    Ok(Json(state.engine.cancel_redrive(&actor, &id).await?.into()))
+    Ok(Json(state.engine.cancel_redrive(&who, &id).await?.into()))
 }

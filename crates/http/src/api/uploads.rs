@@ -1,6 +1,7 @@
 //! Promises to upload: the client sends its bytes straight to the object store by the links that this gives.
 
 use super::ApiState;
+use super::auth::Caller;
 use super::extract::{IdInPath, NoParams, StrictJson, StrictQuery};
 use super::problem::Problem;
 use super::views::{ProblemView, UploadLinksView, UploadModeView, UploadView};
@@ -72,7 +73,7 @@ impl From<NewUploadBody> for NewUpload {
 /// sent again within 24 hours gets the same answer (kept in memory: the newest 10,000 keys of this process, forgotten
 /// at a restart).
 #[utoipa::path(
-    post, path = "/v1/uploads", tag = "uploads",
+    post, path = "/v1/uploads", tag = "uploads", security(("token" = ["upload"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless")),
     request_body = NewUploadBody,
     responses(
@@ -88,13 +89,14 @@ impl From<NewUploadBody> for NewUpload {
 )]
 pub async fn create_upload(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<NewUploadBody>,
 ) -> Result<impl IntoResponse, Problem> {
     if let Some(content_type) = &body.content_type {
         check_content_type(content_type)?;
     }
-    let ticket = state.engine.create_upload(body.into()).await.map_err(Problem::in_body)?;
+    let ticket = state.engine.create_upload(&who, body.into()).await.map_err(Problem::in_body)?;
     let location = format!("/v1/uploads/{}", ticket.upload.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(UploadLinksView::from(ticket))))
 }
@@ -111,7 +113,7 @@ fn check_content_type(content_type: &str) -> Result<(), Problem> {
 
 /// See whether an upload arrived
 #[utoipa::path(
-    get, path = "/v1/uploads/{id}", tag = "uploads",
+    get, path = "/v1/uploads/{id}", tag = "uploads", security(("token" = ["read"])),
     params(("id" = String, Path, description = "The upload's id")),
     responses(
         (status = 200, description = "The upload", body = UploadView),
@@ -120,8 +122,9 @@ fn check_content_type(content_type: &str) -> Result<(), Problem> {
 )]
 pub async fn get_upload(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     IdInPath(id): IdInPath<UploadId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<UploadView>, Problem> {
-    Ok(Json(state.engine.upload(&id).await?.into()))
+    Ok(Json(UploadView::of(state.engine.upload(&who, &id).await?, &state.engine)))
 }

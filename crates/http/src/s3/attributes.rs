@@ -3,6 +3,7 @@
 //! In: limits as S3's, no control characters. Out: nothing that is not a header value becomes one (objects may have come
 //! through other doors), so no CR or LF of a stored value ever reaches a header.
 
+use filemill_core::ids::KeyId;
 use filemill_core::limits;
 use filemill_core::object::Attributes;
 use http::{HeaderName, HeaderValue};
@@ -27,7 +28,7 @@ pub struct Described {
 }
 
 impl Described {
-    pub fn into_attributes(self) -> S3Result<Attributes> {
+    pub fn into_attributes(self, owner: Option<KeyId>) -> S3Result<Attributes> {
         let metadata: BTreeMap<String, String> = self.metadata.unwrap_or_default().into_iter().collect();
         check_metadata(&metadata)?;
         Ok(Attributes {
@@ -39,6 +40,7 @@ impl Described {
             expires: self.expires.and_then(|at| http_date(&at)),
             metadata,
             tags: self.tagging.map(|text| super::tagging::parse_header(&text)).transpose()?.unwrap_or_default(),
+            owner,
             ..Attributes::default()
         })
     }

@@ -2,12 +2,15 @@
 
 use super::conditions::timestamp;
 use super::put::{address, bucket_name};
+use super::visitor::Visitor;
 use super::{Door, errors};
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub async fn create(door: &Arc<Door>, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let bucket = bucket_name(&req.input.bucket)?;
     let constraint = req.input.create_bucket_configuration.and_then(|configuration| configuration.location_constraint);
     if constraint.is_some_and(|region| !region.as_str().is_empty() && !door.is_here(region.as_str())) {
@@ -23,6 +26,7 @@ pub async fn create(door: &Arc<Door>, req: S3Request<CreateBucketInput>) -> S3Re
     if req.input.object_lock_enabled_for_bucket == Some(true) {
         return Err(s3_error!(NotImplemented, "Object lock is not offered."));
     }
+    visitor.note(door, None, "bucket.create", &bucket, Value::Null).await?;
     door.store.create_bucket(&bucket).await.map_err(errors::of_store)?;
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{bucket}")) }))
 }
@@ -33,16 +37,20 @@ pub async fn head(door: &Arc<Door>, req: S3Request<HeadBucketInput>) -> S3Result
 }
 
 pub async fn delete(door: &Arc<Door>, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
-    door.store.delete_bucket(&bucket_name(&req.input.bucket)?).await.map_err(errors::of_store)?;
+    let (visitor, bucket) = (Visitor::of(&req.extensions)?, bucket_name(&req.input.bucket)?);
+    visitor.note(door, None, "bucket.delete", &bucket, Value::Null).await?;
+    door.store.delete_bucket(&bucket).await.map_err(errors::of_store)?;
     Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 
 pub async fn list(door: &Arc<Door>, req: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let prefix = input.prefix.clone().unwrap_or_default();
     let after = input.continuation_token.unwrap_or_default();
     let page = input.max_buckets.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(0));
     let mut infos = door.store.buckets().await.map_err(errors::of_store)?;
+    infos.retain(|info| visitor.who.reach.touches(&info.name));
     infos.retain(|info| info.name.as_str().starts_with(&prefix) && info.name.as_str() > after.as_str());
     infos.sort_by(|a, b| a.name.cmp(&b.name));
     let more = infos.len() > page;
@@ -91,7 +99,7 @@ pub async fn object_acl(
     req: S3Request<GetObjectAclInput>,
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
-    door.store.head(&bucket, &key).await.map_err(errors::of_store)?;
+    Visitor::of(&req.extensions)?.head(door, &bucket, &key).await?;
     let grants = Some(vec![full_control()]);
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner()), ..GetObjectAclOutput::default() }))
 }

@@ -8,8 +8,10 @@ use super::conditions::{ReadConditions, copy_condition, strong, timestamp};
 use super::expectations::{Expectations, algorithm_named};
 use super::outgoing::of_read;
 use super::put::{Offered, Sums, address, check_version};
+use super::visitor::{Visitor, of_write};
 use super::{Door, errors};
 use filemill_core::checksum::{ChecksumAlgorithm, ChecksumScope, Checksums};
+use filemill_core::ids::KeyId;
 use filemill_core::limits;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{MultipartRef, OpenObject, PutObject, Staged};
@@ -21,6 +23,7 @@ use std::sync::Arc;
 
 pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
     let condition = copy_condition(&req.headers)?;
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     check_offered(&input)?;
     let (bucket, key) = address(&input.bucket, &input.key)?;
@@ -30,7 +33,7 @@ pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Resu
         if_modified_since: input.copy_source_if_modified_since.clone(),
         if_unmodified_since: input.copy_source_if_unmodified_since.clone(),
     };
-    let (source, info) = find_source(door, &input.copy_source, &conditions).await?;
+    let (source, info) = find_source(door, &visitor, &input.copy_source, &conditions).await?;
     let replaces = Replaces::of(&input)?;
     if (source.0 == bucket && source.1 == key) && !replaces.metadata && !replaces.tags {
         return Err(s3_error!(
@@ -45,9 +48,11 @@ pub async fn object(door: &Arc<Door>, req: S3Request<CopyObjectInput>) -> S3Resu
     errors::check_room(door.store.room(), 0)?;
     let wanted = input.checksum_algorithm.as_ref().map(|name| algorithm_named(name.as_str())).transpose()?;
     let checksums = checksums_of_copy(door, &source, &info, wanted).await?;
-    let attributes = attributes_of_copy(input, &info, replaces)?;
-    let put = PutObject { bucket, key, attributes, checksums, etag: Some(info.etag.clone()), condition };
-    let copied = door.store.copy(put, (&source.0, &source.1), &info.etag).await.map_err(errors::of_store)?;
+    let attributes = attributes_of_copy(input, &info, replaces, visitor.owner())?;
+    let guarded = visitor.guard(door, &bucket, &key, &condition).await?;
+    let put = PutObject { bucket, key, attributes, checksums, etag: Some(info.etag.clone()), condition: guarded };
+    let copied = door.store.copy(put, (&source.0, &source.1), &info.etag).await;
+    let copied = copied.map_err(|e| of_write(e, &condition))?;
     let sums = Sums::of(&copied.checksums);
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {
@@ -100,7 +105,12 @@ fn is_replace(directive: Option<&str>) -> S3Result<bool> {
     }
 }
 
-fn attributes_of_copy(input: CopyObjectInput, info: &ObjectInfo, replaces: Replaces) -> S3Result<Attributes> {
+fn attributes_of_copy(
+    input: CopyObjectInput,
+    info: &ObjectInfo,
+    replaces: Replaces,
+    owner: Option<KeyId>,
+) -> S3Result<Attributes> {
     let described = Described {
         content_type: input.content_type,
         cache_control: input.cache_control,
@@ -111,8 +121,8 @@ fn attributes_of_copy(input: CopyObjectInput, info: &ObjectInfo, replaces: Repla
         metadata: input.metadata,
         tagging: input.tagging,
     }
-    .into_attributes()?;
-    let source = Attributes { origin: None, ..info.attributes.clone() };
+    .into_attributes(owner.clone())?;
+    let source = Attributes { origin: None, owner, ..info.attributes.clone() };
     let tags = if replaces.tags { described.tags.clone() } else { source.tags.clone() };
     let rest = if replaces.metadata { described } else { source };
     Ok(Attributes { tags, ..rest })
@@ -122,6 +132,7 @@ pub type Address = (BucketName, ObjectKey);
 
 async fn find_source(
     door: &Arc<Door>,
+    visitor: &Visitor,
     source: &CopySource,
     conditions: &ReadConditions,
 ) -> S3Result<(Address, ObjectInfo)> {
@@ -130,7 +141,7 @@ async fn find_source(
     };
     check_version(version_id.as_deref())?;
     let address = address(bucket, key)?;
-    let info = door.store.head(&address.0, &address.1).await.map_err(errors::of_store)?;
+    let info = visitor.head_source(door, &address.0, &address.1).await?;
     conditions.require(&info)?;
     Ok((address, info))
 }
@@ -161,18 +172,19 @@ async fn checksums_of_copy(
 }
 
 pub async fn part(door: &Arc<Door>, req: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let (bucket, key) = address(&input.bucket, &input.key)?;
     let number = super::multipart::part_number(input.part_number)?;
     let upload = MultipartRef { bucket, key, id: input.upload_id };
-    let begun = door.store.multipart(&upload).await.map_err(errors::of_store)?;
+    let begun = visitor.multipart(door, &upload).await.map_err(errors::of_store)?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match,
         if_none_match: input.copy_source_if_none_match,
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
-    let (source, info) = find_source(door, &input.copy_source, &conditions).await?;
+    let (source, info) = find_source(door, &visitor, &input.copy_source, &conditions).await?;
     let range = input.copy_source_range.map(|text| copy_range(&text, info.size)).transpose()?;
     let length = range.as_ref().map_or(info.size, |range| range.end - range.start);
     if length > limits::SINGLE_PUT_BYTES_MAX {

@@ -7,7 +7,9 @@ use super::errors::Refusal;
 use super::incoming::IncomingBody;
 use super::query::Query;
 use super::upload::{ContentSha256, Upload, UploadSlot};
+use super::visitor::Visitor;
 use super::{Door, attributes, checksums, cors, errors, expectations, post_form, precheck, xml_text};
+use crate::serve::PeerAddress;
 use bytes::Bytes;
 use filemill_core::limits;
 use futures::TryFutureExt as _;
@@ -93,12 +95,15 @@ impl Gate {
             return Ok(post_form::post_object(&self.door, &head, body).await?);
         }
         let claim = precheck::claim(&self.door, &head, &query)?;
+        let visitor = self.door.recognise(&claim.credential.access_key_id, claim.link_key(&query)).await?;
+        let visitor = visitor.at(head.extensions.get::<PeerAddress>());
         precheck::drop_odd_range(&mut head.headers, &claim);
         precheck::unfold_query_headers(&query, &mut head.headers)?;
         precheck::check_offered(&head, &query)?;
         head.extensions.insert(visit.operation.clone());
+        head.extensions.insert(visitor.clone());
         let body = if precheck::is_upload(&head, &query) {
-            let (framing, length, expectations) = precheck::describe_upload(&self.door, &head, &claim)?;
+            let (framing, length, expectations) = precheck::describe_upload(&head, &claim, &visitor.secret_access_key)?;
             head.extensions.insert(UploadSlot::new(Upload { body, framing, length, expectations }));
             Body::empty()
         } else {
@@ -266,11 +271,12 @@ impl KeyRing {
 #[async_trait::async_trait]
 impl S3Auth for KeyRing {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        self.door.secret_of(access_key).map(SecretKey::from).ok_or_else(precheck::unknown_key)
+        // a link's own key was asked for already
+        self.door.recognise(access_key, None).await.map(|visitor| SecretKey::from(visitor.secret_access_key))
     }
 }
 
-/// Nobody passes without a verified signature.
+/// Nobody passes without a verified signature, nor to what they have no right to.
 pub struct Turnstile;
 
 #[async_trait::async_trait]
@@ -283,7 +289,8 @@ impl S3Access for Turnstile {
         if let Some(operation) = cx.extensions_mut().get::<OperationName>() {
             operation.set(&name);
         }
-        Ok(())
+        let visitor = Visitor::of(cx.extensions_mut())?;
+        visitor.check(&name, cx.s3_path())
     }
 }
 

@@ -5,6 +5,7 @@
 use super::attributes::{DEFAULT_CONTENT_TYPE, sendable, sendable_expires, sendable_metadata};
 use super::conditions::{Decision, ReadConditions, strong, timestamp};
 use super::put::{Sums, address, check_version};
+use super::visitor::Visitor;
 use super::{Door, errors, outgoing};
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::{BlobConflict, BlobError};
@@ -24,10 +25,11 @@ pub async fn get_object(door: &Arc<Door>, req: S3Request<GetObjectInput>) -> S3R
         if_modified_since: req.input.if_modified_since.clone(),
         if_unmodified_since: req.input.if_unmodified_since.clone(),
     };
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
     for _ in 0..RACES_MAX {
-        let info = door.store.head(&bucket, &key).await.map_err(errors::of_store)?;
+        let info = visitor.head(door, &bucket, &key).await?;
         decide(&conditions, &info)?;
         let view = View::of(&info, req.input.range.as_ref(), req.input.part_number, &req.headers)?;
         match door.store.open(&bucket, &key, Some(&info.etag), view.range.clone()).await {
@@ -51,9 +53,10 @@ pub async fn head_object(door: &Arc<Door>, req: S3Request<HeadObjectInput>) -> S
         if_modified_since: req.input.if_modified_since.clone(),
         if_unmodified_since: req.input.if_unmodified_since.clone(),
     };
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
-    let info = door.store.head(&bucket, &key).await.map_err(errors::of_store)?;
+    let info = visitor.head(door, &bucket, &key).await?;
     decide(&conditions, &info)?;
     let view = View::of(&info, req.input.range.as_ref(), req.input.part_number, &req.headers)?;
     let length = view.range.as_ref().map_or(info.size, |range| range.end - range.start);
@@ -226,9 +229,10 @@ pub async fn get_object_attributes(
     door: &Arc<Door>,
     req: S3Request<GetObjectAttributesInput>,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
-    let info = door.store.head(&bucket, &key).await.map_err(errors::of_store)?;
+    let info = visitor.head(door, &bucket, &key).await?;
     let names: Vec<&str> =
         req.input.object_attributes.iter().flat_map(|name| name.as_str().split(',')).map(str::trim).collect();
     let wants = |name: &str| names.contains(&name);

@@ -7,6 +7,7 @@ use super::buckets::owner;
 use super::conditions::{strong, timestamp};
 use super::expectations::name_of;
 use super::put::{bucket_name, scope_name};
+use super::visitor::Visitor;
 use super::{Door, errors};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,6 +20,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
 pub async fn v2(door: &Arc<Door>, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let encoding = Encoding::of(input.encoding_type.as_ref())?;
     let after = match &input.continuation_token {
@@ -26,7 +28,7 @@ pub async fn v2(door: &Arc<Door>, req: S3Request<ListObjectsV2Input>) -> S3Resul
         None => input.start_after.clone().filter(|text| !text.is_empty()),
     };
     let page = Page::of(input.max_keys)?;
-    let query = page.query(&input.bucket, input.prefix.as_deref(), input.delimiter.as_deref(), after)?;
+    let query = page.query(&visitor, &input.bucket, input.prefix.as_deref(), input.delimiter.as_deref(), after)?;
     let list = page.fetch(door, query).await?;
     let with_owner = input.fetch_owner.unwrap_or(false);
     let contents: Vec<Object> = list.objects.iter().map(|info| entry(info, encoding, with_owner)).collect();
@@ -49,11 +51,12 @@ pub async fn v2(door: &Arc<Door>, req: S3Request<ListObjectsV2Input>) -> S3Resul
 }
 
 pub async fn v1(door: &Arc<Door>, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let encoding = Encoding::of(input.encoding_type.as_ref())?;
     let after = input.marker.clone().filter(|text| !text.is_empty());
     let page = Page::of(input.max_keys)?;
-    let query = page.query(&input.bucket, input.prefix.as_deref(), input.delimiter.as_deref(), after)?;
+    let query = page.query(&visitor, &input.bucket, input.prefix.as_deref(), input.delimiter.as_deref(), after)?;
     let list = page.fetch(door, query).await?;
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(input.bucket),
@@ -88,12 +91,15 @@ impl Page {
 
     fn query(
         &self,
+        visitor: &Visitor,
         bucket: &str,
         prefix: Option<&str>,
         delimiter: Option<&str>,
         after: Option<String>,
     ) -> S3Result<ListObjects> {
+        visitor.check_listing(bucket, prefix.unwrap_or_default())?;
         Ok(ListObjects {
+            owner: visitor.who.reach.owner.clone(),
             bucket: bucket_name(bucket)?,
             prefix: prefix.unwrap_or_default().to_owned(),
             delimiter: delimiter.filter(|text| !text.is_empty()).map(str::to_owned),

@@ -32,6 +32,7 @@ mod query;
 mod serve;
 mod tagging;
 mod upload;
+mod visitor;
 mod xml_text;
 
 pub use crate::serve::Patience;
@@ -42,6 +43,7 @@ use crate::sqs::{SqsConfig, SqsDoor};
 use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{BlobStore, Clock, MessageQueues};
+use filemill_engine::Engine;
 use held::HeldBodies;
 use s3s::service::S3ServiceBuilder;
 use std::collections::BTreeMap;
@@ -72,9 +74,12 @@ pub struct S3Config {
     /// Answered on the same port, by the SQS protocol.
     pub queues: Option<Arc<dyn MessageQueues>>,
     pub clock: Arc<dyn Clock>,
+    /// The service's own, which may do everything.
     pub credentials: Vec<KeyPair>,
     /// How clients reach the door, where that is not what they say: `https://files.example.org`.
     pub public_url: Option<String>,
+    /// Knows the other keys and keeps the audit log. Without it there are none.
+    pub engine: Option<Engine>,
     /// Where the door says it is. A signature names it or `us-east-1`.
     pub region: String,
     /// Largest object of a bucket, where it is below S3's own limit.
@@ -94,6 +99,7 @@ impl S3Config {
             clock,
             credentials,
             public_url: None,
+            engine: None,
             region: "local".to_owned(),
             bucket_limits: BTreeMap::new(),
             patience: Patience::default(),
@@ -111,6 +117,7 @@ struct Door {
     store: Arc<dyn BlobStore>,
     clock: Arc<dyn Clock>,
     credentials: Vec<KeyPair>,
+    engine: Option<Engine>,
     region: String,
     bucket_limits: BTreeMap<BucketName, u64>,
     patience: Patience,
@@ -120,11 +127,6 @@ struct Door {
 }
 
 impl Door {
-    fn secret_of(&self, access_key_id: &str) -> Option<&str> {
-        let pair = self.credentials.iter().find(|pair| pair.access_key_id == access_key_id)?;
-        Some(&pair.secret_access_key)
-    }
-
     fn is_here(&self, region: &str) -> bool {
         region == self.region || region == USUAL_REGION
     }
@@ -158,6 +160,7 @@ impl S3Door {
             store: config.store,
             clock: config.clock,
             credentials: config.credentials,
+            engine: config.engine,
             region: config.region,
             bucket_limits: config.bucket_limits,
             patience: config.patience,

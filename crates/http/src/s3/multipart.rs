@@ -7,6 +7,7 @@ use super::expectations::{algorithm_named, name_of};
 use super::list::Encoding;
 use super::put::{Offered, Sums, address, bucket_name, scope_name};
 use super::upload::UploadSlot;
+use super::visitor::Visitor;
 use super::{Door, errors, intake};
 use filemill_core::checksum::{ChecksumAlgorithm as Algorithm, ChecksumChoice, ChecksumScope};
 use filemill_core::limits;
@@ -19,6 +20,7 @@ pub async fn create(
     door: &Arc<Door>,
     req: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     Offered {
         acl: input.acl.as_ref(),
@@ -41,7 +43,7 @@ pub async fn create(
         metadata: input.metadata,
         tagging: input.tagging,
     }
-    .into_attributes()?;
+    .into_attributes(visitor.owner())?;
     attributes.checksum_choice = choice;
     errors::check_room(door.store.room(), 0)?;
     let id = door.store.begin_multipart(BeginMultipart { bucket, key, attributes }).await.map_err(errors::of_store)?;
@@ -103,12 +105,13 @@ pub async fn upload_part(
     mut req: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let mut upload = UploadSlot::take(&mut req.extensions)?;
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let (bucket, key) = address(&input.bucket, &input.key)?;
     let number = part_number(input.part_number)?;
     let reference = MultipartRef { bucket, key, id: input.upload_id };
     // asked before the body is read, so that a stale id costs no transfer
-    let begun = door.store.multipart(&reference).await.map_err(errors::of_store)?;
+    let begun = visitor.multipart(door, &reference).await.map_err(errors::of_store)?;
     if let Some(choice) = begun.attributes.checksum_choice {
         match upload.expectations.algorithm() {
             None => upload.expectations.computed = Some(choice.algorithm),
@@ -144,15 +147,17 @@ pub async fn abort(
 ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     let upload = MultipartRef { bucket, key, id: req.input.upload_id };
+    Visitor::of(&req.extensions)?.multipart(door, &upload).await.map_err(errors::of_store)?;
     door.store.abort_multipart(&upload).await.map_err(errors::of_store)?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
 pub async fn list_parts(door: &Arc<Door>, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let (bucket, key) = address(&input.bucket, &input.key)?;
     let upload = MultipartRef { bucket, key, id: input.upload_id.clone() };
-    let begun = door.store.multipart(&upload).await.map_err(errors::of_store)?;
+    let begun = visitor.multipart(door, &upload).await.map_err(errors::of_store)?;
     let marker = u32::try_from(input.part_number_marker.unwrap_or(0)).map_err(|_| negative("part-number-marker"))?;
     let page = page_size(input.max_parts, "max-parts")?;
     // one more than asked for tells whether there is more
@@ -207,8 +212,10 @@ pub async fn list_uploads(
     door: &Arc<Door>,
     req: S3Request<ListMultipartUploadsInput>,
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let bucket = bucket_name(&input.bucket)?;
+    visitor.check_listing(&bucket, input.prefix.as_deref().unwrap_or_default())?;
     super::buckets::require(door, &bucket).await?;
     let encoding = Encoding::of(input.encoding_type.as_ref())?;
     let page = page_size(input.max_uploads, "max-uploads")?;
@@ -222,7 +229,7 @@ pub async fn list_uploads(
         limit: limits::LIST_OBJECTS_MAX,
     };
     let delimiter = input.delimiter.clone().filter(|text| !text.is_empty());
-    let found = UploadPage::collect(door, query, delimiter.as_deref(), page as usize).await?;
+    let found = UploadPage::collect(door, &visitor, query, delimiter.as_deref(), page as usize).await?;
     let (next_key, next_id) = found.next.map_or((None, None), |(key, id)| (Some(key), id));
     Ok(S3Response::new(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
@@ -254,6 +261,7 @@ struct UploadPage {
 impl UploadPage {
     async fn collect(
         door: &Arc<Door>,
+        visitor: &Visitor,
         mut query: ListMultiparts,
         delimiter: Option<&str>,
         page: usize,
@@ -267,6 +275,9 @@ impl UploadPage {
             let Some(end) = batch.last() else { return Ok(found) };
             query.after = Some((end.upload.key.to_string(), Some(end.upload.id.clone())));
             for info in batch {
+                if !visitor.who.reach.owns(info.attributes.owner.as_ref()) {
+                    continue;
+                }
                 let key = info.upload.key.as_str();
                 let prefix = delimiter.and_then(|delimiter| common_prefix(key, &query.prefix, delimiter));
                 if prefix.is_some() && prefix == inside {

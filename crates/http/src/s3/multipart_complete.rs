@@ -7,6 +7,7 @@ use super::checksums::{checksum_mismatch, crc_parameters, encode_crc};
 use super::conditions::{strong, write_condition};
 use super::expectations::{digest_bytes, is_digest};
 use super::put::{Sums, address, scope_name};
+use super::visitor::{Visitor, of_write};
 use super::{Door, errors};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,14 +27,15 @@ pub async fn complete(
     door: &Arc<Door>,
     req: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     let (bucket, key) = address(&input.bucket, &input.key)?;
     let condition = write_condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let named = named_parts(input.multipart_upload.as_ref())?;
     let upload = MultipartRef { bucket, key, id: input.upload_id.clone() };
-    let begun = match door.store.multipart(&upload).await {
+    let begun = match visitor.multipart(door, &upload).await {
         Err(BlobError::NotFound(Missing::Upload)) => {
-            let info = already_completed(door, &upload, &named, &condition).await?;
+            let info = already_completed(door, &visitor, &upload, &named, &condition).await?;
             return Ok(answer(&input, &info));
         }
         begun => begun.map_err(errors::of_store)?,
@@ -51,10 +53,11 @@ pub async fn complete(
             })
             .collect(),
         checksums,
-        condition,
+        condition: visitor.guard(door, &upload.bucket, &upload.key, &condition).await?,
         min_part_bytes: limits::PART_BYTES_MIN,
     };
-    let info = door.store.complete_multipart(&upload, complete).await.map_err(errors::of_store)?;
+    let completed = door.store.complete_multipart(&upload, complete).await;
+    let info = completed.map_err(|e| of_write(e, &condition))?;
     Ok(answer(&input, &info))
 }
 
@@ -246,6 +249,7 @@ fn combine(choice: ChecksumChoice, parts: &[PartInfo]) -> Option<String> {
 /// The object that a completion with these parts made, if it is (still) there.
 async fn already_completed(
     door: &Arc<Door>,
+    visitor: &Visitor,
     upload: &MultipartRef,
     named: &[NamedPart],
     condition: &Precondition,
@@ -253,7 +257,7 @@ async fn already_completed(
     let etags: Vec<&Etag> = named.iter().map(|part| &part.etag).collect();
     let etag = Etag::of_parts(etags.into_iter());
     match door.store.head(&upload.bucket, &upload.key).await {
-        Ok(info) if *condition == Precondition::None && info.etag == etag => Ok(info),
+        Ok(info) if *condition == Precondition::None && info.etag == etag && visitor.owns(&info) => Ok(info),
         Ok(_) | Err(BlobError::NotFound(Missing::Object)) => Err(errors::no_such_upload()),
         Err(e) => Err(errors::of_store(e)),
     }

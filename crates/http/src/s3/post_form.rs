@@ -11,14 +11,16 @@ use super::expectations::{ALGORITHMS, Expectations, header_of, is_digest};
 use super::form_data::{Boundary, FIELDS_BYTES_MAX, FormHead};
 use super::incoming::IncomingBody;
 use super::post_policy::Policy;
-use super::precheck::{check_scope, unknown_key};
+use super::precheck::check_scope;
 use super::put::{Offered, address};
+use super::visitor::{Visitor, of_write};
 use super::xml_text::escape;
 use super::{Door, tagging};
 use crate::signature::{ALGORITHM, Credential, SigningKey, parse_amz_date};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use filemill_core::key::LINK_KEY;
 use filemill_core::limits;
 use filemill_core::object::{Attributes, ObjectInfo};
 use filemill_core::ports::{Durability, Precondition, PutObject, Staged};
@@ -27,6 +29,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use s3s::dto::{ObjectCannedACL, StorageClass, Timestamp, TimestampFormat};
+use s3s::path::S3Path;
 use s3s::xml::Deserialize as _;
 use s3s::{Body, S3Error, S3Result, s3_error};
 use std::collections::BTreeMap;
@@ -52,18 +55,20 @@ pub async fn post_object(door: &Arc<Door>, head: &Parts, body: IncomingBody) -> 
     let boundary = Boundary::of(&head.headers)?;
     let mut form = Form { body, buffer: Vec::new() };
     let FormHead { mut fields, file_name, content_start } = form.read_head(&boundary).await?;
-    let policy = verify_policy(door, &fields)?;
+    let (policy, visitor) = verify_policy(door, &fields).await?;
     fill_in(&mut fields, &file_name)?;
     if fields.insert("bucket".to_owned(), bucket.clone()).is_some_and(|given| given != bucket) {
         return Err(s3_error!(AccessDenied, "The form's bucket is not that of the URL.").into());
     }
+    let key = fields.get("key").cloned().unwrap_or_default();
+    visitor.check("PostObject", &S3Path::object(&bucket, &key))?;
     let size_max = policy.size_max().unwrap_or(u64::MAX).min(door.object_bytes_max(&bucket));
     // the form without its fields is no longer than the declared length
     errors::check_room(door.store.room(), declared.unwrap_or(0).saturating_sub(content_start as u64))?;
     let place = door.forms.enter()?;
     let content = place.read(form.read_file(&boundary, content_start, size_max)).await?;
     policy.check(&fields, content.len() as u64)?;
-    let info = store(door, &bucket, &fields, content).await?;
+    let info = store(door, &visitor, &bucket, &fields, content).await?;
     Ok(answer(head, &fields, &info))
 }
 
@@ -144,7 +149,7 @@ fn fields_too_long() -> S3Error {
     s3_error!(MaxPostPreDataLengthExceededError, "Your POST request fields preceding the upload file were too large.")
 }
 
-fn verify_policy(door: &Door, fields: &Fields) -> Result<Policy, Refusal> {
+async fn verify_policy(door: &Door, fields: &Fields) -> Result<(Policy, Visitor), Refusal> {
     let field = |name: &str| fields.get(name).map(String::as_str);
     if field("awsaccesskeyid").is_some() || field("signature").is_some() {
         return Err(s3_error!(
@@ -170,8 +175,10 @@ fn verify_policy(door: &Door, fields: &Fields) -> Result<Policy, Refusal> {
     if signed_at.since(now) > limits::CLOCK_SKEW_MAX {
         return Err(s3_error!(RequestTimeTooSkewed, "The form is dated in the future.").into());
     }
-    let secret = door.secret_of(&credential.access_key_id).ok_or_else(unknown_key)?;
-    if !SigningKey::derive(secret, &credential).verifies(text.as_bytes(), required("x-amz-signature")?) {
+    let visitor = door.recognise(&credential.access_key_id, field(LINK_KEY)).await?;
+    if !SigningKey::derive(&visitor.secret_access_key, &credential)
+        .verifies(text.as_bytes(), required("x-amz-signature")?)
+    {
         return Err(s3_error!(SignatureDoesNotMatch, "The policy's signature does not match.").into());
     }
     let json = STANDARD.decode(text).map_err(|_| s3_error!(InvalidPolicyDocument, "The policy is not base64."))?;
@@ -179,14 +186,21 @@ fn verify_policy(door: &Door, fields: &Fields) -> Result<Policy, Refusal> {
     if now >= policy.expires_at {
         return Err(s3_error!(AccessDenied, "Invalid according to Policy: Policy expired.").into());
     }
-    Ok(policy)
+    Ok((policy, visitor))
 }
 
-async fn store(door: &Arc<Door>, bucket: &str, fields: &Fields, content: Bytes) -> S3Result<ObjectInfo> {
+async fn store(
+    door: &Arc<Door>,
+    visitor: &Visitor,
+    bucket: &str,
+    fields: &Fields,
+    content: Bytes,
+) -> S3Result<ObjectInfo> {
     let key =
         fields.get("key").ok_or_else(|| s3_error!(InvalidArgument, "Bucket POST must contain a field named 'key'."))?;
     let (bucket, key) = address(bucket, key)?;
-    let attributes = attributes_of(fields)?;
+    let attributes = Attributes { owner: visitor.owner(), ..attributes_of(fields)? };
+    let condition = visitor.guard(door, &bucket, &key, &Precondition::None).await?;
     let expectations = Expectations { checksum: checksum_of(fields)?, ..Expectations::default() };
     let turn = door.crews.clone().acquire_owned().await;
     let door_store = door.store.clone();
@@ -204,15 +218,8 @@ async fn store(door: &Arc<Door>, bucket: &str, fields: &Fields, content: Bytes) 
         Ok::<_, S3Error>((writer.finish().map_err(errors::of_store)?, verified))
     });
     let (staged, verified) = staging.await.map_err(errors::of_join)??;
-    let put = PutObject {
-        bucket,
-        key,
-        attributes,
-        checksums: verified.checksums,
-        etag: verified.etag,
-        condition: Precondition::None,
-    };
-    door.store.put(put, staged, Durability::Synced).await.map_err(errors::of_store)
+    let put = PutObject { bucket, key, attributes, checksums: verified.checksums, etag: verified.etag, condition };
+    door.store.put(put, staged, Durability::Synced).await.map_err(|e| of_write(e, &Precondition::None))
 }
 
 fn attributes_of(fields: &Fields) -> S3Result<Attributes> {
@@ -250,7 +257,7 @@ fn attributes_of(fields: &Fields) -> S3Result<Attributes> {
         metadata: Some(metadata.collect()),
         tagging: None,
     }
-    .into_attributes()?;
+    .into_attributes(None)?;
     if let Some(document) = fields.get("tagging") {
         attributes.tags = tags_of(document)?;
     }

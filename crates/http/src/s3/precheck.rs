@@ -9,6 +9,7 @@ use super::expectations::Expectations;
 use super::query::Query;
 use super::upload::{ContentSha256, Framing, declared_length};
 use crate::signature::{ALGORITHM, ChunkChain, Credential, parse_amz_date};
+use filemill_core::key::LINK_KEY;
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use http::request::Parts;
@@ -32,6 +33,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The key that a presigned link names. Only the service's own pair is believed.
+    pub fn link_key<'a>(&self, query: &'a Query) -> Option<&'a str> {
+        query.get(LINK_KEY).filter(|_| self.presigned)
+    }
+
     fn signs(&self, header: &str) -> bool {
         self.signed_headers.iter().any(|signed| signed == header)
     }
@@ -69,7 +75,6 @@ pub fn claim(door: &Door, head: &Parts, query: &Query) -> Result<Claim, Refusal>
         check_skew(door, &claim)?
     }
     check_signed_headers(&head.headers, &claim)?;
-    door.secret_of(&claim.credential.access_key_id).ok_or_else(unknown_key)?;
     Ok(claim)
 }
 
@@ -282,7 +287,7 @@ pub fn is_upload(head: &Parts, query: &Query) -> bool {
 
 /// The framing, length and expected digests of an upload. Whether its bucket takes that length is known once `s3s` has
 /// read the bucket's name out of the path.
-pub fn describe_upload(door: &Door, head: &Parts, claim: &Claim) -> S3Result<(Framing, u64, Expectations)> {
+pub fn describe_upload(head: &Parts, claim: &Claim, secret: &str) -> S3Result<(Framing, u64, Expectations)> {
     let content = ContentSha256::of(&head.headers)?;
     let length = declared_length(&head.headers, content)?;
     let expectations = Expectations::of(&head.headers, content)?;
@@ -290,7 +295,6 @@ pub fn describe_upload(door: &Door, head: &Parts, claim: &Claim) -> S3Result<(Fr
         ContentSha256::Unsigned | ContentSha256::Is(_) => Framing::Plain,
         ContentSha256::UnsignedChunks => Framing::UnsignedChunks,
         ContentSha256::SignedChunks => {
-            let secret = door.secret_of(&claim.credential.access_key_id).ok_or_else(unknown_key)?;
             Framing::SignedChunks(ChunkChain::new(secret, &claim.credential, &claim.amz_date, &claim.signature))
         }
     };

@@ -3,6 +3,7 @@
 use super::attributes::Described;
 use super::conditions::{strong, write_condition};
 use super::upload::UploadSlot;
+use super::visitor::{Visitor, of_write};
 use super::{Door, errors, intake};
 use filemill_core::checksum::{ChecksumAlgorithm, ChecksumScope, Checksums};
 use filemill_core::object::{BucketName, ObjectKey};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub async fn put_object(door: &Arc<Door>, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let upload = UploadSlot::take(&mut req.extensions)?;
+    let visitor = Visitor::of(&req.extensions)?;
     let input = req.input;
     Offered {
         acl: input.acl.as_ref(),
@@ -28,6 +30,7 @@ pub async fn put_object(door: &Arc<Door>, mut req: S3Request<PutObjectInput>) ->
     }
     let (bucket, key) = address(&input.bucket, &input.key)?;
     let condition = write_condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+    let guarded = visitor.guard(door, &bucket, &key, &condition).await?;
     let attributes = Described {
         content_type: input.content_type,
         cache_control: input.cache_control,
@@ -38,11 +41,18 @@ pub async fn put_object(door: &Arc<Door>, mut req: S3Request<PutObjectInput>) ->
         metadata: input.metadata,
         tagging: input.tagging,
     }
-    .into_attributes()?;
+    .into_attributes(visitor.owner())?;
     let taken = intake::take(door, &bucket, upload).await?;
-    let put =
-        PutObject { bucket, key, attributes, checksums: taken.checksums.clone(), etag: Some(taken.etag), condition };
-    let info = door.store.put(put, taken.staged, Durability::Synced).await.map_err(errors::of_store)?;
+    let put = PutObject {
+        bucket,
+        key,
+        attributes,
+        checksums: taken.checksums.clone(),
+        etag: Some(taken.etag),
+        condition: guarded,
+    };
+    let put = door.store.put(put, taken.staged, Durability::Synced).await;
+    let info = put.map_err(|e| of_write(e, &condition))?;
     let sums = Sums::of(&taken.checksums);
     Ok(S3Response::new(PutObjectOutput {
         e_tag: Some(strong(&info.etag)),

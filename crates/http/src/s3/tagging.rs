@@ -1,6 +1,7 @@
 //! Object tags: `x-amz-tagging` and the tagging operations, within S3's limits.
 
 use super::put::{address, check_version};
+use super::visitor::Visitor;
 use super::{Door, errors};
 use filemill_core::limits;
 use s3s::dto::*;
@@ -43,9 +44,10 @@ pub async fn get(
     door: &Arc<Door>,
     req: S3Request<GetObjectTaggingInput>,
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
-    let info = door.store.head(&bucket, &key).await.map_err(errors::of_store)?;
+    let info = visitor.head(door, &bucket, &key).await?;
     let tags = info.attributes.tags.into_iter();
     let tag_set = tags.map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
@@ -55,9 +57,11 @@ pub async fn put(
     door: &Arc<Door>,
     req: S3Request<PutObjectTaggingInput>,
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
     let tags = of_set(req.input.tagging.tag_set)?;
+    visitor.head(door, &bucket, &key).await?;
     door.store.set_tags(&bucket, &key, tags).await.map_err(errors::of_store)?;
     Ok(S3Response::new(PutObjectTaggingOutput::default()))
 }
@@ -66,8 +70,10 @@ pub async fn delete(
     door: &Arc<Door>,
     req: S3Request<DeleteObjectTaggingInput>,
 ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+    let visitor = Visitor::of(&req.extensions)?;
     let (bucket, key) = address(&req.input.bucket, &req.input.key)?;
     check_version(req.input.version_id.as_deref())?;
+    visitor.head(door, &bucket, &key).await?;
     door.store.set_tags(&bucket, &key, Tags::new()).await.map_err(errors::of_store)?;
     Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
 }

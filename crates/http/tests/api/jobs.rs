@@ -12,6 +12,7 @@ async fn a_job_reads_as_documented() {
     let documented = [
         "id",
         "status",
+        "tenant",
         "rule",
         "processor",
         "input",

@@ -66,6 +66,7 @@ async fn metrics_are_prometheus_text() {
         engine,
         admin_token: TOKEN.to_owned(),
         metrics: Some(recorder),
+        rates: filemill_http::api::Rates::default(),
         allowed_origins: Vec::new(),
         version: "1.2.3".to_owned(),
     };

@@ -4,10 +4,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
+use filemill_core::access::TenantName;
+use filemill_core::ids::KeyId;
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
 use filemill_core::ports::{BlobStore, Durability, Precondition, PutObject};
 use filemill_core::rule::{QueueName, RuleSet};
-use filemill_engine::{Chance, Compute, Engine, EngineConfig, Ports, QueueSettings, Registry};
+use filemill_engine::{
+    BucketSettings, Chance, Compute, Engine, EngineConfig, MasterKey, Ports, QueueSettings, Registry,
+};
+use filemill_http::api::Rates;
 use filemill_http::{ApiConfig, ApiDoor};
 use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore, SimClock};
 use http_body_util::BodyExt;
@@ -34,21 +39,26 @@ pub struct Answer {
 
 /// Jobs run at once.
 pub async fn service() -> Service {
-    start(&[], None).await
+    start(&[], None, &[]).await
+}
+
+/// Jobs run at once; these rules, and these buckets with their tenants.
+pub async fn service_of_tenants(rules: &[Value], tenants: &[(&str, &str)]) -> Service {
+    start(rules, None, tenants).await
 }
 
 /// Jobs run at once; these rules besides the first one.
 pub async fn service_with(rules: &[Value]) -> Service {
-    start(rules, None).await
+    start(rules, None, &[]).await
 }
 
 /// Jobs stay queued: their queue runs nothing.
 pub async fn idle_service() -> Service {
-    start(&[], Some(0)).await
+    start(&[], Some(0), &[]).await
 }
 
-async fn start(rules: &[Value], max_running: Option<u32>) -> Service {
-    let (engine, store) = engine(rules, max_running);
+async fn start(rules: &[Value], max_running: Option<u32>, tenants: &[(&str, &str)]) -> Service {
+    let (engine, store) = engine(rules, max_running, tenants);
     engine.prepare().await.expect("buckets");
     let stop = CancellationToken::new();
     let (running, token) = (engine.clone(), stop.clone());
@@ -63,12 +73,13 @@ pub fn door(engine: &Engine) -> ApiDoor {
         engine: engine.clone(),
         admin_token: TOKEN.to_owned(),
         metrics: None,
+        rates: Rates::default(),
         allowed_origins: vec!["https://console.example".to_owned()],
         version: "1.2.3".to_owned(),
     })
 }
 
-fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>) {
+fn engine(more: &[Value], max_running: Option<u32>, tenants: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
     let rule = json!({
@@ -81,6 +92,11 @@ fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>
     config
         .queues
         .insert(QueueName::parse("default").expect("name"), QueueSettings { max_running, ..QueueSettings::default() });
+    config.master_key = Some(MasterKey([7; 32]));
+    for (name, tenant) in tenants {
+        let tenant = Some(TenantName::parse(tenant).expect("a name"));
+        config.buckets.insert(bucket(name), BucketSettings { tenant, ..BucketSettings::default() });
+    }
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
@@ -137,13 +153,18 @@ impl Service {
     }
 
     pub async fn put_into(&self, bucket_name: &str, name: &str, content: &'static [u8]) {
+        self.put_for(None, bucket_name, name, content).await;
+    }
+
+    /// An object that this key brought.
+    pub async fn put_for(&self, owner: Option<KeyId>, bucket_name: &str, name: &str, content: &'static [u8]) {
         let mut stage = self.store.stage(None).expect("stage");
         stage.write_all(&Bytes::from_static(content)).expect("bytes are taken");
         let staged = stage.finish().expect("staged");
         let put = PutObject {
             bucket: bucket(bucket_name),
             key: key(name),
-            attributes: Attributes::default(),
+            attributes: Attributes { owner, ..Attributes::default() },
             checksums: Default::default(),
             etag: None,
             condition: Precondition::None,
@@ -170,7 +191,12 @@ impl Service {
     }
 }
 
-/// With the token.
+/// With this token.
+pub fn request_by(token: &str, method: Method, path: &str, body: Body) -> Request<Body> {
+    with_header(without_token(request(method, path, body)), "authorization", &format!("Bearer {token}"))
+}
+
+/// With the admin token.
 pub fn request(method: Method, path: &str, body: Body) -> Request<Body> {
     let bearer = format!("Bearer {TOKEN}");
     let builder = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, bearer);

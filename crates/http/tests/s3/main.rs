@@ -12,4 +12,5 @@ mod multipart;
 mod patience;
 mod reads;
 mod support;
+mod walk;
 mod writes;

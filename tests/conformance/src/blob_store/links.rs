@@ -22,7 +22,7 @@ fn actions() -> Vec<(PresignAction, &'static str)> {
 pub async fn a_link_names_its_method_and_its_end(backend: Backend) {
     for (action, method) in actions() {
         let ttl = Duration::from_secs(900);
-        let request = PresignRequest { bucket: bucket(), key: key("a/ü ?&#%x"), action, ttl };
+        let request = PresignRequest { bucket: bucket(), key: key("a/ü ?&#%x"), action, by: None, ttl };
         let link = backend.blobs.presign(&request, time()).expect("presign");
         assert_eq!(link.method, method);
         assert!(link.url.starts_with("http") && link.url.is_ascii() && !link.url.contains([' ', '#']), "{}", link.url);
@@ -35,7 +35,7 @@ pub async fn a_link_names_its_method_and_its_end(backend: Backend) {
 pub async fn a_link_lives_seven_days_at_most(backend: Backend) {
     for (action, _) in actions() {
         let ttl = PRESIGN_MAX + Duration::from_secs(1);
-        let request = PresignRequest { bucket: bucket(), key: key("a"), action, ttl };
+        let request = PresignRequest { bucket: bucket(), key: key("a"), action, by: None, ttl };
         if let Ok(link) = backend.blobs.presign(&request, time()) {
             assert!(link.expires_at <= time().plus(PRESIGN_MAX), "{link:?}");
         }

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::samples::*;
+use filemill_core::ids::KeyId;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{Durability, ListObjects, ObjectList, Precondition};
 use rand::rngs::SmallRng;
@@ -146,4 +147,26 @@ pub async fn buckets_do_not_see_each_others_keys(backend: Backend) {
     put(&backend, "a", b"x").await;
     let list = backend.blobs.list(&whole(&other)).await.expect("list");
     assert!(list.objects.is_empty() && list.next.is_none());
+}
+
+/// B6, B8: an owner's listing is that of a bucket where nothing else lies, and the owner is announced.
+pub async fn an_owner_lists_what_is_its_own_and_is_announced(backend: Backend) {
+    let backend = with_bucket(backend).await;
+    let owner = KeyId::new(time(), [1; 10]);
+    let mine = BTreeSet::from(["a/1".to_owned(), "a/3".to_owned(), "c".to_owned()]);
+    for name in ["a/1", "a/2", "a/3", "b/1", "c", "d"] {
+        let mut put = put_of(name);
+        put.attributes.owner = mine.contains(name).then(|| owner.clone());
+        backend.blobs.put(put, inline(b"x"), Durability::Synced).await.expect("put");
+    }
+    for delimiter in [None, Some("/".to_owned())] {
+        for limit in 1..=4 {
+            let query =
+                ListObjects { owner: Some(owner.clone()), delimiter: delimiter.clone(), limit, ..whole(&bucket()) };
+            assert_eq!(listed(&backend, &query).await, model(&mine, &query), "{query:?}");
+        }
+    }
+    let announced = backend.blobs.announcements(100).await.expect("announcements");
+    let owned = announced.iter().filter(|a| a.owner.as_ref() == Some(&owner)).map(|a| a.key.to_string());
+    assert_eq!(owned.collect::<BTreeSet<_>>(), mine);
 }

@@ -56,6 +56,7 @@ pub async fn events_are_read_from_any_number_in_pages(backend: Backend) {
 pub async fn an_event_comes_back_as_it_was(backend: Backend) {
     for kind in EventKind::ALL {
         let event = NewEvent {
+            owner: None,
             kind,
             at: time(),
             job: Some(job("a", 1).id),

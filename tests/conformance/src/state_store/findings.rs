@@ -46,6 +46,7 @@ pub async fn cleaning_takes_the_surveys_of_ended_jobs(backend: Backend) {
 fn found(processor: &str, name: &str, label: &str, score: f64, second: u64) -> FindingRecord {
     let values = BTreeMap::from([("score".to_owned(), score)]);
     FindingRecord {
+        owner: None,
         processor: processor.into(),
         bucket: bucket(),
         key: key(name),

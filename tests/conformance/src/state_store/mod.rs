@@ -9,6 +9,7 @@ mod housekeeping;
 mod leases;
 mod publications;
 mod queries;
+mod reach;
 mod records;
 
 pub use change_sets::*;
@@ -20,6 +21,7 @@ pub use housekeeping::*;
 pub use leases::*;
 pub use publications::*;
 pub use queries::*;
+pub use reach::*;
 pub use records::*;
 
 use crate::backend::Backend;

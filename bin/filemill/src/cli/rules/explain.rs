@@ -80,7 +80,7 @@ impl Args {
 
     fn object(&self, config: &Config, bucket: &BucketName, key: &ObjectKey) -> Result<()> {
         let subject = Subject { key, size: self.size.0, content_type: self.content_type.as_deref() };
-        let mut explained = explain(&config.rules, bucket, subject);
+        let mut explained = explain(config.rules.all().iter(), bucket, subject);
         let target = |e: &Explained| e.target.as_ref().map(|t| format!("{}/{}", t.bucket, t.key));
         if self.json {
             let item = |e: &Explained| json!({ "rule": e.rule.id, "starts": e.refusal.is_none(), "reason": e.refusal, "output": target(e) });

@@ -40,7 +40,7 @@ fn started(config: &Config, sample: &Sample) -> Vec<(RuleId, String)> {
     let (bucket, key) =
         (BucketName::parse(sample.bucket).expect("a name"), ObjectKey::parse(sample.key).expect("a key"));
     let subject = Subject { key: &key, size: sample.content.len() as u64, content_type: None };
-    let starts = explain(&config.rules, &bucket, subject).into_iter().filter(|e| e.refusal.is_none());
+    let starts = explain(config.rules.all().iter(), &bucket, subject).into_iter().filter(|e| e.refusal.is_none());
     starts.map(|Explained { rule, target, .. }| (rule.id.clone(), target.expect("a target").key.to_string())).collect()
 }
 

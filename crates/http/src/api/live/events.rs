@@ -3,6 +3,7 @@
 
 use super::{ListenParams, Subscription};
 use crate::api::ApiState;
+use crate::api::auth::Caller;
 use crate::api::extract::{StrictQuery, number_header};
 use crate::api::problem::Problem;
 use crate::api::views::{LiveEventView, ProblemView};
@@ -25,7 +26,7 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 /// Each event's `event:` is its kind, `data:` its JSON, `id:` its number. Reconnect with `Last-Event-ID` (browsers do
 /// so by themselves) or `?after=` to miss nothing. The newest 100,000 events are kept.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "live",
+    get, path = "/v1/events", tag = "live", security(("token" = ["read"]), ("ticket" = ["read"])),
     params(
         ListenParams,
         ("Last-Event-ID" = Option<u64>, Header, description = "Resume behind this number; wins over `after`"),
@@ -38,11 +39,12 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 )]
 pub async fn listen_by_events(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(params): StrictQuery<ListenParams>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let after = number_header(&headers, "last-event-id")?.or(params.after);
-    let subscription = Subscription::open(&state, &params, after).await?;
+    let subscription = Subscription::open(&state, &who, &params, after).await?;
     let start = Event::default().id(subscription.position().to_string()).retry(RETRY);
     let feed = stream::iter([Ok(start)]).chain(frames(subscription));
     Ok(([UNBUFFERED], Sse::new(feed).keep_alive(KeepAlive::new().interval(limits::FEED_KEEP_ALIVE))))

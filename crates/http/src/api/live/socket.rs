@@ -3,6 +3,7 @@
 
 use super::{Ending, ListenParams, Subscription};
 use crate::api::ApiState;
+use crate::api::auth::Caller;
 use crate::api::extract::StrictQuery;
 use crate::api::problem::Problem;
 use crate::api::views::{LiveEventView, ProblemView};
@@ -23,7 +24,7 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(5);
 /// One JSON text message per event. Resume with `?after=` and the last number seen; the reason of a close frame from
 /// the service ends in `after=N`. The newest 100,000 events are kept.
 #[utoipa::path(
-    get, path = "/v1/live", tag = "live",
+    get, path = "/v1/live", tag = "live", security(("token" = ["read"]), ("ticket" = ["read"])),
     params(ListenParams),
     responses(
         (status = 101, description = "A WebSocket; each text message is an event", body = LiveEventView),
@@ -34,11 +35,12 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(5);
 )]
 pub async fn listen_by_socket(
     State(state): State<ApiState>,
+    Caller(who): Caller,
     StrictQuery(params): StrictQuery<ListenParams>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|rejection| no_socket(&rejection))?;
-    let subscription = Subscription::open(&state, &params, params.after).await?;
+    let subscription = Subscription::open(&state, &who, &params, params.after).await?;
     let open = state.feeds.token();
     let upgrade = upgrade.max_message_size(limits::FEED_FRAME_BYTES_MAX).max_frame_size(limits::FEED_FRAME_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
@@ -93,6 +95,7 @@ fn text(event: &impl serde::Serialize) -> Message {
 
 async fn close(mut socket: WebSocket, ending: &Ending, position: u64) {
     let (code, why) = match ending {
+        Ending::Locked => (close_code::POLICY, "the key opens nothing any more"),
         Ending::Stopping => (close_code::AWAY, "the service is stopping"),
         Ending::TooSlow => (close_code::AGAIN, "too slow"),
         Ending::StoreFailed => (close_code::AGAIN, "events cannot be read now"),

@@ -1,7 +1,8 @@
 //! An entry of the audit log as clients see it.
 
-use filemill_core::audit::AuditEntry;
-use filemill_core::ids::AuditId;
+use filemill_core::access::TenantName;
+use filemill_core::audit::{Actor, AuditEntry};
+use filemill_core::ids::{AuditId, KeyId};
 use filemill_core::time::Timestamp;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 /// Who ordered what, and when.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry, example = json!({
-    "id": "aud_01h455vb4pex5vsknk084sn02q", "at": "2026-11-20T12:00:00.012Z", "actor": "admin", "address": "127.0.0.1",
+    "id": "aud_01h455vb4pex5vsknk084sn02q", "at": "2026-11-20T12:00:00.012Z", "actor": "admin", "key": null, "tenant": null, "address": "127.0.0.1",
     "action": "job.cancel", "target": "job_01h455vb4pex5vsknk084sn02q", "detail": null,
 }))]
 pub struct AuditEntryView {
@@ -20,6 +21,12 @@ pub struct AuditEntryView {
     pub at: Timestamp,
     /// The name of the key that was used.
     pub actor: String,
+    /// The key itself; null: the service's own credentials.
+    #[schema(value_type = Option<String>)]
+    pub key: Option<KeyId>,
+    /// Whom it concerns; null: the whole service.
+    #[schema(value_type = Option<String>)]
+    pub tenant: Option<TenantName>,
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
     /// Noun and verb.
@@ -32,7 +39,8 @@ pub struct AuditEntryView {
 
 impl From<AuditEntry> for AuditEntryView {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at, actor, action, target, detail } = entry;
-        AuditEntryView { id, at, actor: actor.name, address: actor.address, action, target, detail }
+        let AuditEntry { id, at, actor, action, target, detail, tenant } = entry;
+        let Actor { name, address, key, .. } = actor;
+        AuditEntryView { id, at, actor: name, key, tenant, address, action, target, detail }
     }
 }

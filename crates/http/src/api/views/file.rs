@@ -1,23 +1,27 @@
 //! A file as clients see it, and the signed links that files and results are fetched by.
 
+use filemill_core::access::TenantName;
 use filemill_core::file::File;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::time::Timestamp;
-use filemill_engine::Link;
+use filemill_engine::{Engine, Link};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The record of an object that exists.
 #[derive(Serialize, ToSchema)]
 #[schema(as = File, example = json!({
-    "id": "fil_7h9gq2v4m8k1t3c5x6n0d2w4bz", "bucket": "results", "key": "hello/a.txt", "size": 22,
+    "id": "fil_7h9gq2v4m8k1t3c5x6n0d2w4bz", "tenant": "default", "bucket": "results", "key": "hello/a.txt", "size": 22,
     "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1", "content_type": "text/plain", "upload": null,
     "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "created_at": "2026-11-20T12:00:00.012Z", "repaired": false,
 }))]
 pub struct FileView {
     #[schema(value_type = String, example = "fil_7zzzzzzzzzzzzzzzzzzzzzzzzz")]
     pub id: FileId,
+    /// Whose it is: its bucket says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
     #[schema(value_type = String, example = "uploads")]
     pub bucket: BucketName,
     #[schema(value_type = String, example = "hello/a.txt")]
@@ -36,9 +40,10 @@ pub struct FileView {
     pub repaired: bool,
 }
 
-impl From<File> for FileView {
-    fn from(f: File) -> Self {
+impl FileView {
+    pub fn of(f: File, engine: &Engine) -> Self {
         FileView {
+            tenant: engine.tenant_of(&f.bucket),
             id: f.id,
             bucket: f.bucket,
             key: f.key,

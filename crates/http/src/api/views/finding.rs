@@ -32,7 +32,7 @@ pub struct FindingView {
 
 impl From<FindingRecord> for FindingView {
     fn from(record: FindingRecord) -> Self {
-        let FindingRecord { processor, bucket, key, job, at, finding } = record;
+        let FindingRecord { processor, bucket, key, job, at, finding, .. } = record;
         FindingView { processor, bucket, key, job, at, label: finding.label, values: finding.values }
     }
 }

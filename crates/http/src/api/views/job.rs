@@ -1,10 +1,12 @@
 //! A job as clients see it. The order of the fields is the order of the document, and part of the contract.
 
+use filemill_core::access::TenantName;
 use filemill_core::ids::{DeadLetterId, JobId, UploadId};
 use filemill_core::job::{Failure, Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey, ObjectRef};
 use filemill_core::rule::RuleId;
 use filemill_core::time::Timestamp;
+use filemill_engine::Engine;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 /// A job: one file x one rule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Job, example = json!({
-    "id": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "status": "completed", "rule": "hello-lines", "processor": "lines.prefix",
+    "id": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "status": "completed", "tenant": "default", "rule": "hello-lines", "processor": "lines.prefix",
     "input": {"bucket": "uploads", "key": "hello/a.txt", "size": 8, "etag": "8b7b4b0a4a4cd9b9ee64ba6a08f2a3d2"},
     "output": {"bucket": "results", "key": "hello/a.txt", "size": 22, "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1"},
     "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "records": 0, "rejects": 0, "reject_file": null, "summary": {}, "attempts": 1, "failure": null, "dead_letter": null,
@@ -25,6 +27,9 @@ pub struct JobView {
     pub id: JobId,
     #[schema(value_type = JobStatusView)]
     pub status: JobStatus,
+    /// Whose it is: the input's bucket says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
     #[schema(value_type = String, example = "hello-lines")]
     pub rule: RuleId,
     #[schema(example = "lines.prefix")]
@@ -127,9 +132,10 @@ impl From<Failure> for FailureView {
     }
 }
 
-impl From<Job> for JobView {
-    fn from(job: Job) -> Self {
+impl JobView {
+    pub fn of(job: Job, engine: &Engine) -> Self {
         JobView {
+            tenant: engine.tenant_of(&job.input.bucket),
             chunks: ChunksView { total: job.chunks_total(), done: job.chunks_done },
             bytes: BytesView { read: job.bytes_in, written: job.bytes_out },
             id: job.id,

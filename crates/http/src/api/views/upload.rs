@@ -1,12 +1,13 @@
 //! An upload as clients see it: once with its links, when it is made, and ever after without.
 
-use filemill_core::ids::UploadId;
+use filemill_core::access::TenantName;
+use filemill_core::ids::{KeyId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::PresignedRequest;
 use filemill_core::rule::RuleId;
 use filemill_core::time::Timestamp;
 use filemill_core::upload::{Upload, UploadMode, UploadStatus};
-use filemill_engine::UploadTicket;
+use filemill_engine::{Engine, UploadTicket};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -97,6 +98,12 @@ pub struct UploadView {
     pub id: UploadId,
     #[schema(value_type = UploadStatusView)]
     pub status: UploadStatus,
+    /// Whose it is: its bucket says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
+    /// The key that made it; null: the service's own credentials.
+    #[schema(value_type = Option<String>)]
+    pub by: Option<KeyId>,
     #[schema(value_type = String, example = "uploads")]
     pub bucket: BucketName,
     #[schema(value_type = String)]
@@ -115,9 +122,11 @@ pub struct UploadView {
     pub expires_at: Timestamp,
 }
 
-impl From<Upload> for UploadView {
-    fn from(u: Upload) -> Self {
+impl UploadView {
+    pub fn of(u: Upload, engine: &Engine) -> Self {
         UploadView {
+            tenant: engine.tenant_of(&u.bucket),
+            by: u.by,
             id: u.id,
             status: u.status,
             bucket: u.bucket,

@@ -1,0 +1,47 @@
+//! Whether the key that opened a feed still does: asked when a key changes in this process, and each minute besides,
+//! because it may be revoked by another or run out.
+
+use filemill_core::ids::KeyId;
+use filemill_core::limits;
+use filemill_engine::Engine;
+use std::future::pending;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+pub struct Lock {
+    engine: Engine,
+    /// None: the service's own credentials, which end with the process.
+    key: Option<KeyId>,
+    changes: watch::Receiver<u64>,
+    next_look: Instant,
+    /// Something may have changed since the last look; also before the first.
+    is_due: bool,
+}
+
+impl Lock {
+    pub fn new(engine: Engine, key: Option<KeyId>) -> Self {
+        let changes = engine.key_changes();
+        Lock { engine, key, changes, next_look: Instant::now(), is_due: true }
+    }
+
+    /// Returns when the key opens nothing any more. May be dropped while waiting without missing it.
+    pub async fn closed(&mut self) {
+        let Some(key) = self.key.clone() else { return pending().await };
+        loop {
+            if !self.is_due {
+                tokio::select! {
+                    Ok(()) = self.changes.changed() => {}
+                    () = sleep_until(self.next_look) => {}
+                }
+                self.is_due = true;
+            }
+            match self.engine.principal_of_key(&key).await {
+                Ok(None) => return,
+                Ok(Some(_)) => {}
+                Err(e) => tracing::warn!(%key, error = %e, "a feed's key cannot be looked up; it is asked again"),
+            }
+            self.is_due = false;
+            self.next_look = Instant::now() + limits::FEED_KEY_CHECK;
+        }
+    }
+}
