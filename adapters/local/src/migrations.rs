@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0005_scrubbing.sql"),
     include_str!("schema/0006_removed_files.sql"),
     include_str!("schema/0007_message_queues.sql"),
+    include_str!("schema/0008_ended_jobs.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

@@ -9,6 +9,7 @@ use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueu
 use filemill_custom::{Definition, KernelFences, Launcher};
 use filemill_engine::{Chance, Compute, Ports, Registry};
 use filemill_local::{LocalConfig, LocalStore};
+use filemill_notify::Receivers;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -41,14 +42,15 @@ pub fn prepare_scratch(scratch: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the engine uses besides stores.
+pub struct Work {
+    pub processors: Registry,
+    pub receivers: Receivers,
+}
+
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
-pub fn open(
-    data: &Path,
-    storage: &Storage,
-    credentials: &Credentials,
-    endpoint: &str,
-    processors: Registry,
-) -> Result<Ports> {
+pub fn open(data: &Path, storage: &Storage, credentials: &Credentials, endpoint: &str, work: Work) -> Result<Ports> {
+    let Work { processors, receivers } = work;
     check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
@@ -64,6 +66,7 @@ pub fn open(
         state: store.clone() as Arc<dyn StateStore>,
         queue: store.clone() as Arc<dyn TaskQueue>,
         messages: store as Arc<dyn MessageQueues>,
+        notifier: Arc::new(receivers),
         clock,
         processors,
         compute: Compute::Threads,

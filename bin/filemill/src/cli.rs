@@ -1,7 +1,9 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
+mod alarms;
 mod archive;
 mod dead;
+mod deliveries;
 mod demo;
 mod files;
 mod findings;
@@ -59,6 +61,10 @@ enum Command {
     Dead(dead::Args),
     /// Put dead letters back to work
     Redrive(redrive::Args),
+    /// List alarms with their state, or their history
+    Alarms(alarms::Args),
+    /// Who was told what; show one, or send it again
+    Deliveries(deliveries::Args),
     /// Compare buckets with the records of their files, and make good what was missed
     Reconcile(reconcile::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
@@ -82,6 +88,8 @@ impl Cli {
             Command::Queues(args) => args.run(),
             Command::Dead(args) => args.run(),
             Command::Redrive(args) => args.run(),
+            Command::Alarms(args) => args.run(),
+            Command::Deliveries(args) => args.run(),
             Command::Reconcile(args) => args.run(),
             Command::Rules(args) => args.run(),
         }

@@ -17,11 +17,21 @@ pub enum RecordKind {
     Redrive,
     Backfill,
     Audit,
+    Delivery,
+    Alarm,
+    AlarmChange,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 4] =
-        [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Backfill, RecordKind::Audit];
+    pub const ALL: [RecordKind; 7] = [
+        RecordKind::DeadLetter,
+        RecordKind::Redrive,
+        RecordKind::Backfill,
+        RecordKind::Audit,
+        RecordKind::Delivery,
+        RecordKind::Alarm,
+        RecordKind::AlarmChange,
+    ];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +40,9 @@ impl RecordKind {
             RecordKind::Redrive => "redrive",
             RecordKind::Backfill => "backfill",
             RecordKind::Audit => "audit",
+            RecordKind::Delivery => "delivery",
+            RecordKind::Alarm => "alarm",
+            RecordKind::AlarmChange => "alarm_change",
         }
     }
 }

@@ -174,6 +174,7 @@ impl Engine {
             options: Map::new(),
             metadata,
             multipart: None,
+            notify: Vec::new(),
             is_order: true,
             created_at: now,
             expires_at: now.plus(self.inner.config.upload_link_ttl),

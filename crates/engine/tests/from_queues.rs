@@ -43,12 +43,15 @@ fn build(rule: Value, faults: FaultPlan) -> Service {
     let store = Arc::new(MemoryStore::new(clock.clone(), options));
     let rules = vec![serde_json::from_value::<Rule>(rule).expect("a rule")];
     let mut config = EngineConfig::new("worker".into(), bucket("orders"), RuleSet::new(rules).expect("rules"));
-    config.buckets.insert(bucket("orders"), BucketSettings { max_size: Some(ByteSize(1000)), ..BucketSettings::default() });
+    config
+        .buckets
+        .insert(bucket("orders"), BucketSettings { max_size: Some(ByteSize(1000)), ..BucketSettings::default() });
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
         messages: store.clone(),
+        notifier: Arc::new(filemill_core::ports::NoNotifier),
         clock: clock.clone(),
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

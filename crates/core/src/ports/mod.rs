@@ -5,6 +5,7 @@
 mod blob_store;
 mod clock;
 mod message_queues;
+mod notifier;
 mod processor;
 mod room;
 mod scrub;
@@ -14,6 +15,7 @@ mod task_queue;
 pub use blob_store::*;
 pub use clock::*;
 pub use message_queues::*;
+pub use notifier::*;
 pub use processor::*;
 pub use room::*;
 pub use scrub::*;

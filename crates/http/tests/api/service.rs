@@ -4,8 +4,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
+use filemill_core::notice::{NoticeKind, Receiver};
+use filemill_core::notify::{NotifyRule, NotifyRules};
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
-use filemill_core::ports::{BlobStore, Durability, Precondition, PutObject};
+use filemill_core::ports::{BlobStore, Durability, NoNotifier, Notifier, NotifyError, Parcel, Precondition, PutObject};
 use filemill_core::rule::{QueueName, RuleSet};
 use filemill_engine::{Chance, Compute, Engine, EngineConfig, Ports, QueueSettings, Registry};
 use filemill_http::{ApiConfig, ApiDoor};
@@ -34,21 +36,42 @@ pub struct Answer {
 
 /// Jobs run at once.
 pub async fn service() -> Service {
-    start(&[], None).await
+    start(&[], None, None).await
 }
 
 /// Jobs run at once; these rules besides the first one.
 pub async fn service_with(rules: &[Value]) -> Service {
-    start(rules, None).await
+    start(rules, None, None).await
 }
 
 /// Jobs stay queued: their queue runs nothing.
 pub async fn idle_service() -> Service {
-    start(&[], Some(0)).await
+    start(&[], Some(0), None).await
 }
 
-async fn start(rules: &[Value], max_running: Option<u32>) -> Service {
-    let (engine, store) = engine(rules, max_running);
+/// Jobs run at once, and their ends are told to one webhook, which answers like this.
+pub async fn service_telling(answer: impl Fn() -> Result<(), NotifyError> + Send + Sync + 'static) -> Service {
+    start(&[], None, Some(Arc::new(Webhook(Box::new(answer))))).await
+}
+
+struct Webhook(Box<dyn Fn() -> Result<(), NotifyError> + Send + Sync>);
+
+#[async_trait::async_trait]
+impl Notifier for Webhook {
+    async fn deliver(&self, _: &Parcel) -> Result<(), NotifyError> {
+        (self.0)()
+    }
+
+    fn receiver_of_upload(&self, url: &str) -> Result<Receiver, String> {
+        let origin = "https://allowed.example".to_owned();
+        let allowed = url.starts_with(&origin);
+        let receiver = Receiver::UploadWebhook { url: url.to_owned(), origin };
+        allowed.then_some(receiver).ok_or_else(|| "uploads may name webhooks at allowed.example only".to_owned())
+    }
+}
+
+async fn start(rules: &[Value], max_running: Option<u32>, told: Option<Arc<dyn Notifier>>) -> Service {
+    let (engine, store) = engine(rules, max_running, told);
     engine.prepare().await.expect("buckets");
     let stop = CancellationToken::new();
     let (running, token) = (engine.clone(), stop.clone());
@@ -67,7 +90,7 @@ pub fn door(engine: &Engine) -> ApiDoor {
     })
 }
 
-fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>) {
+fn engine(more: &[Value], max_running: Option<u32>, told: Option<Arc<dyn Notifier>>) -> (Engine, Arc<MemoryStore>) {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
     let rule = json!({
@@ -80,10 +103,17 @@ fn engine(more: &[Value], max_running: Option<u32>) -> (Engine, Arc<MemoryStore>
     config
         .queues
         .insert(QueueName::parse("default").expect("name"), QueueSettings { max_running, ..QueueSettings::default() });
+    if told.is_some() {
+        let receiver = Receiver::Webhook { name: QueueName::parse("hook").expect("name") };
+        let on = NoticeKind::ALL.to_vec();
+        let rule = NotifyRule { on, receiver, rule: None, bucket: None };
+        config.notify = NotifyRules::new(vec![rule]).expect("one");
+    }
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        notifier: told.unwrap_or_else(|| Arc::new(NoNotifier)),
         messages: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
