@@ -4,7 +4,11 @@ use super::*;
 use filemill_core::rule::RuleId;
 
 fn load(text: &str) -> Result<Config> {
-    let env = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
+    let env = |name: &str| match name {
+        "SECRET" => Some("hunter2".to_owned()),
+        "HOOK_SECRET" => Some(KEY.to_owned()),
+        _ => None,
+    };
     let parsed = parse("test.toml", text, &Sources { env: &env, folder: Path::new("/etc/filemill") })?;
     assemble("test.toml".into(), Path::new("/etc/filemill"), parsed, &Overrides::default())
 }
