@@ -50,13 +50,13 @@ impl NotifyRules {
         &self.0
     }
 
-    /// What a change set makes due. A stored job that has ended ends by this set, because an ended job is stored again only
-    /// to begin once more; and a dead letter of the first revision is new.
+    /// What a change set makes due. A job ends by this set if the feed is told so by it: an ended one may be stored again, for
+    /// example when what it kept is given up. A dead letter of the first revision is new.
     pub fn due(&self, changes: &ChangeSet) -> Vec<Delivery> {
         let mut due = Vec::new();
         for change in &changes.changes {
             match change {
-                Change::InsertJob(job) | Change::UpdateJob(job) if job.status.is_terminal() => {
+                Change::InsertJob(job) | Change::UpdateJob(job) if ends_by(changes, job) => {
                     due.extend(self.of_ended(job));
                 }
                 Change::PutRecord(record) if record.kind == RecordKind::DeadLetter && record.rev == 1 => {
@@ -103,6 +103,16 @@ impl NotifyRule {
             && (self.rule.is_none() || self.rule == notice.rule)
             && (self.bucket.is_none() || self.bucket.as_ref() == bucket)
     }
+}
+
+fn ends_by(changes: &ChangeSet, job: &Job) -> bool {
+    let tells_it = |change: &Change| match change {
+        Change::Emit(event) => {
+            event.job.as_ref() == Some(&job.id) && matches!(event.kind, EventKind::JobCompleted | EventKind::JobFailed)
+        }
+        _ => false,
+    };
+    job.status.is_terminal() && changes.changes.iter().any(tells_it)
 }
 
 /// What is to be told of a job that has just ended. One that a person cancelled, or that a newer version of its file ended,

@@ -95,3 +95,12 @@ fn the_same_end_makes_the_same_deliveries_and_another_run_makes_others() {
     assert_ne!(rules.of_ended(&first)[0].id, rules.of_ended(&again)[0].id);
     assert_ne!(rules.of_ended(&first)[0].notice.id, rules.of_ended(&again)[0].notice.id);
 }
+
+#[test]
+fn an_ended_job_that_is_stored_again_is_no_news() {
+    let rules = rules(&[(&[NoticeKind::JobFailed], hook("a"))]);
+    let stored = || ChangeSet::new().with(Change::UpdateJob(Box::new(job("failed"))));
+    assert!(rules.due(&stored()).is_empty());
+    let ends = Change::Emit(lifecycle::event(EventKind::JobFailed, &job("failed"), NOW));
+    assert_eq!(rules.due(&stored().with(ends)).len(), 1);
+}
