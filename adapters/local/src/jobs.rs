@@ -4,14 +4,18 @@ use crate::failure::Step;
 use crate::filter::Filter;
 use crate::rows::{documents, from_sql, maybe_document};
 use crate::writer::Tx;
+use filemill_core::alarm::EndedJobs;
 use filemill_core::chunks::Survey;
 use filemill_core::ids::JobId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits::PAGE_MAX;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::{JobQuery, Page, StateError};
+use filemill_core::rule::RuleId;
 use filemill_core::task::ChunkRecord;
+use filemill_core::time::Timestamp;
 use rusqlite::{Connection, params, params_from_iter};
+use std::collections::BTreeMap;
 
 const OPEN: &str = "status IN ('queued', 'running')";
 /// `Job::is_over` is false: it goes on, or may go on.
@@ -42,6 +46,28 @@ pub(crate) fn page_of<T>(mut found: Vec<T>, limit: u32) -> Page<T> {
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     Page { items: found, more }
+}
+
+/// By rule. Times as text sort by time.
+pub(crate) fn ended(sql: &Connection, since: Timestamp) -> Step<BTreeMap<RuleId, EndedJobs>, StateError> {
+    let query = "SELECT rule, status, count(*), sum(ifnull(json_extract(document, '$.throttles'), 0) > 0) FROM jobs
+        WHERE status IN ('completed', 'failed') AND json_extract(document, '$.finished_at') >= ?1 GROUP BY rule, status";
+    let mut statement = sql.prepare_cached(query)?;
+    let mut rows = statement.query([since.to_string()])?;
+    let mut ended: BTreeMap<RuleId, EndedJobs> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (rule, status): (String, String) = (row.get(0)?, row.get(1)?);
+        let Ok(rule) = RuleId::parse(&rule) else { continue };
+        let counts = ended.entry(rule).or_default();
+        let count = from_sql(row.get(2)?);
+        if status == JobStatus::Failed.as_str() {
+            counts.failed += count
+        } else {
+            counts.completed += count
+        }
+        counts.throttled += from_sql(row.get(3)?);
+    }
+    Ok(ended)
 }
 
 pub(crate) fn open_of(sql: &Connection, bucket: &BucketName, key: &ObjectKey) -> Step<Vec<Job>, StateError> {

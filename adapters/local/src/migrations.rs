@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0006_removed_files.sql"),
     include_str!("schema/0007_message_queues.sql"),
     include_str!("schema/0008_owners.sql"),
+    include_str!("schema/0009_ended_jobs.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

@@ -11,6 +11,7 @@ use crate::records;
 use crate::store::LocalStore;
 use crate::tasks;
 use async_trait::async_trait;
+use filemill_core::alarm::EndedJobs;
 use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
@@ -20,9 +21,11 @@ use filemill_core::job::{Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::*;
 use filemill_core::record::{Record, RecordGroup, RecordKind, RecordQuery};
+use filemill_core::rule::RuleId;
 use filemill_core::task::{ChunkRecord, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::Upload;
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 #[async_trait]
@@ -48,6 +51,10 @@ impl StateStore for LocalStore {
     async fn open_jobs_of(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Job>, StateError> {
         let (bucket, key) = (bucket.clone(), key.clone());
         self.read(move |sql| jobs::open_of(sql, &bucket, &key)).await
+    }
+
+    async fn ended_jobs(&self, since: Timestamp) -> Result<BTreeMap<RuleId, EndedJobs>, StateError> {
+        self.read(move |sql| jobs::ended(sql, since)).await
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError> {

@@ -5,6 +5,7 @@
 use crate::store::MemoryStore;
 use crate::world::{Tables, World};
 use async_trait::async_trait;
+use filemill_core::alarm::EndedJobs;
 use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
@@ -15,6 +16,7 @@ use filemill_core::limits::PAGE_MAX;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::*;
 use filemill_core::record::{Record, RecordGroup, RecordKind, RecordOrder, RecordQuery};
+use filemill_core::rule::RuleId;
 use filemill_core::task::{ChunkRecord, Task, TaskId};
 use filemill_core::time::Timestamp;
 use filemill_core::upload::{Upload, UploadStatus};
@@ -98,6 +100,21 @@ fn groups(found: impl Iterator<Item = Record>, by: &'static str, limit: u32) -> 
     groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     groups.truncate(limit as usize);
     groups
+}
+
+fn ended(tables: &Tables, since: Timestamp) -> BTreeMap<RuleId, EndedJobs> {
+    let mut ended: BTreeMap<RuleId, EndedJobs> = BTreeMap::new();
+    for job in tables.jobs.values().filter(|job| job.finished_at.is_some_and(|at| at >= since)) {
+        let counts = ended.entry(job.rule.clone()).or_default();
+        match job.status {
+            JobStatus::Completed => counts.completed += 1,
+            JobStatus::Failed => counts.failed += 1,
+            _ => continue,
+        }
+        counts.throttled += u64::from(job.throttles > 0);
+    }
+    ended.retain(|_, counts| counts.completed + counts.failed > 0);
+    ended
 }
 
 fn counts(tables: &Tables, now: Timestamp) -> StateCounts {
@@ -209,6 +226,10 @@ impl StateStore for MemoryStore {
             Ok(w.tables.jobs.values().filter(is_open).take(PAGE_MAX as usize).cloned().collect())
         })
         .await
+    }
+
+    async fn ended_jobs(&self, since: Timestamp) -> Result<BTreeMap<RuleId, EndedJobs>, StateError> {
+        self.read("ended_jobs", |w, _| Ok(ended(&w.tables, since))).await
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError> {

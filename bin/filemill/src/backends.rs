@@ -10,6 +10,7 @@ use filemill_custom::{Definition, KernelFences, Launcher};
 use filemill_engine::{Chance, Compute, Ports, Registry};
 use filemill_local::{LocalConfig, LocalStore, OpenError, StoppedStore};
 pub use filemill_local::{check_backup, restore_backup};
+use filemill_notify::Receivers;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -42,14 +43,21 @@ pub fn prepare_scratch(scratch: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the engine uses besides stores.
+pub struct Work {
+    pub processors: Registry,
+    pub receivers: Receivers,
+}
+
 /// A path is the embedded default. `endpoint` is the S3 door as clients reach it.
 pub fn open(
     data: &Path,
     storage: &Storage,
     credentials: &Credentials,
     endpoint: &str,
-    processors: Registry,
+    work: Work,
 ) -> Result<(Ports, Arc<dyn Keeper>)> {
+    let Work { processors, receivers } = work;
     check_scheme(data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = LocalConfig {
@@ -66,6 +74,7 @@ pub fn open(
         state: store.clone() as Arc<dyn StateStore>,
         queue: store.clone() as Arc<dyn TaskQueue>,
         messages: store as Arc<dyn MessageQueues>,
+        notifier: Arc::new(receivers),
         clock,
         processors,
         compute: Compute::Threads,

@@ -1,8 +1,10 @@
 //! The command line: one variant per command, one file per command in `cli/`.
 
+mod alarms;
 mod archive;
 mod backup;
 mod dead;
+mod deliveries;
 mod demo;
 mod doctor;
 mod files;
@@ -63,6 +65,10 @@ enum Command {
     Dead(dead::Args),
     /// Put dead letters back to work
     Redrive(redrive::Args),
+    /// List alarms with their state, or their history
+    Alarms(alarms::Args),
+    /// Who was told what; show one, or send it again
+    Deliveries(deliveries::Args),
     /// Compare buckets with the records of their files, and make good what was missed
     Reconcile(reconcile::Args),
     /// Look for anything in the store that contradicts anything else
@@ -94,6 +100,8 @@ impl Cli {
             Command::Queues(args) => args.run(),
             Command::Dead(args) => args.run(),
             Command::Redrive(args) => args.run(),
+            Command::Alarms(args) => args.run(),
+            Command::Deliveries(args) => args.run(),
             Command::Reconcile(args) => args.run(),
             Command::Doctor(args) => args.run(),
             Command::Backup(args) => args.run(),

@@ -2,7 +2,9 @@
 //!
 //! An error names the file, the line, the key and what to do. Secrets come by reference and show up in no message.
 
+mod alarms;
 pub mod file;
+mod notify;
 mod references;
 mod times;
 
@@ -10,14 +12,17 @@ use crate::backends;
 use crate::exit::Ending;
 use anyhow::Result;
 use file::{ConfigFile, LogFormat};
+use filemill_core::alarm::AlarmRule;
 use filemill_core::key_template::KeyParts;
 use filemill_core::limits;
+use filemill_core::notify::NotifyRules;
 use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_custom::Definition;
 use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Registry, Retention};
 use filemill_http::api::Rates;
+use filemill_notify::Receivers;
 use references::{ReferenceError, Resolved, Sources};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -54,6 +59,10 @@ pub struct Config {
     buckets: BTreeMap<BucketName, BucketSettings>,
     queues: BTreeMap<QueueName, QueueSettings>,
     default_bucket: BucketName,
+    notify: NotifyRules,
+    alarms: Vec<AlarmRule>,
+    /// How those whom the file names are reached.
+    pub receivers: Receivers,
     worker: file::Worker,
     reconcile: ReconcileSettings,
     retention: Retention,
@@ -128,6 +137,8 @@ impl Config {
         let mut engine = EngineConfig::new(worker, self.default_bucket.clone(), self.rules.clone());
         engine.buckets = self.buckets.clone();
         engine.queues = self.queues.clone();
+        engine.notify = self.notify.clone();
+        engine.alarms = self.alarms.clone();
         engine.tasks_max = self.worker.tasks.unwrap_or(engine.tasks_max);
         engine.chunks_max = self.worker.chunks.unwrap_or(engine.chunks_max);
         engine.scrub_bytes_per_sec = self.storage.scrub_rate.map_or(engine.scrub_bytes_per_sec, |rate| rate.0);
@@ -197,6 +208,8 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
     for rule in &file.rules {
         check_rule(rule, &file).map_err(|e| format!("rule {:?}: {e}", rule.id.as_str()))?;
     }
+    let notifications = notify::read(&file)?;
+    let alarms = alarms::read(&file, &notifications.rules)?;
     let default_bucket = match (&file.server.default_bucket, file.rules.first()) {
         (Some(bucket), _) => bucket.clone(),
         (None, Some(rule)) => rule.from.clone(),
@@ -214,6 +227,9 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         buckets: buckets.collect(),
         queues: file.queues.into_iter().map(|(name, q)| (name, queue(q))).collect(),
         default_bucket,
+        notify: notifications.rules,
+        alarms,
+        receivers: notifications.receivers,
         worker: file.worker,
         reconcile: times::reconcile(&file.reconcile),
         retention: times::retention(&file.retention),

@@ -32,9 +32,9 @@ impl Service {
         let s3_listener = listen(settings.s3_listen, "--s3-listen").await?;
         let (api, s3) = (api_listener.local_addr()?, s3_listener.local_addr()?);
         let scratch = settings.data.join("scratch");
-        let processors = config.processors_in(&scratch)?;
+        let work = backends::Work { processors: config.processors_in(&scratch)?, receivers: config.receivers.clone() };
         let endpoint = public_s3_url(settings, s3);
-        let (ports, keeper) = backends::open(&settings.data, &config.storage, &credentials, &endpoint, processors)?;
+        let (ports, keeper) = backends::open(&settings.data, &config.storage, &credentials, &endpoint, work)?;
         credentials::keep(&settings.data, &credentials)?;
         if config.defines_processors() {
             backends::prepare_scratch(&scratch).context("cannot make the folder for commands")?;

@@ -99,6 +99,23 @@ id!(
     "key_"
 );
 
+id!(
+    /// Something that receivers are told. Derived from what happened, so it is the same in every repeat.
+    NoticeId,
+    "evt_"
+);
+id!(
+    /// One notice on its way to one receiver. Derived from both.
+    DeliveryId,
+    "dlv_"
+);
+
+id!(
+    /// A change of an alarm's state. Derived from both and the time.
+    AlarmChangeId,
+    "alm_"
+);
+
 /// Ids that are made up: their time, then chance.
 macro_rules! made_up {
     ($($name:ident),*) => {
@@ -133,6 +150,30 @@ impl DeadLetterId {
     pub fn of(task: &str, token: u64, died_at: Timestamp) -> Self {
         let digest = digest(&[task, &token.to_string()]);
         DeadLetterId(format!("dead_{}", sortable(died_at, &digest)).into())
+    }
+}
+
+impl NoticeId {
+    /// `about` names what it happened to, with its run; `nth` orders what happened to it at the same instant.
+    pub fn of(about: &str, kind: &str, nth: u8, at: Timestamp) -> Self {
+        let mut tail = digest(&[about, kind]);
+        tail[0] = nth;
+        NoticeId(format!("evt_{}", sortable(at, &tail)).into())
+    }
+}
+
+impl AlarmChangeId {
+    pub fn of(alarm: &str, status: &str, at: Timestamp) -> Self {
+        AlarmChangeId(format!("alm_{}", sortable(at, &digest(&[alarm, status]))).into())
+    }
+}
+
+impl DeliveryId {
+    /// Sorts as the notice does.
+    pub fn of(notice: &NoticeId, nth: u8, receiver: &str, at: Timestamp) -> Self {
+        let mut tail = digest(&[notice.as_str(), receiver]);
+        tail[0] = nth;
+        DeliveryId(format!("dlv_{}", sortable(at, &tail)).into())
     }
 }
 

@@ -4,6 +4,7 @@ use crate::access::Reach;
 use crate::chunks::ChunkPlan;
 use crate::ids::{DeadLetterId, JobId, KeyId, UploadId};
 use crate::limits;
+use crate::notify::UploadNotify;
 use crate::object::{BucketName, ObjectKey, ObjectRef, Sequencer};
 use crate::ports::MultipartRef;
 use crate::reject::RejectTolerance;
@@ -143,6 +144,12 @@ pub struct Job {
     pub upload: Option<UploadId>,
     #[serde(default)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Tries of this run that a service asked to put off ([`THROTTLED`](crate::task::THROTTLED)).
+    #[serde(default)]
+    pub throttles: u32,
+    /// Whom its upload wants told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<UploadNotify>,
     /// 0 for an uploaded input; the result is one deeper.
     pub generation: u32,
     pub created_at: Timestamp,

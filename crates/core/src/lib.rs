@@ -4,12 +4,14 @@
 //! no IO, no tokio, no clock and no chance of its own. Whoever needs the time or a random number passes it in.
 
 pub mod access;
+pub mod alarm;
 pub mod archive;
 pub mod audit;
 pub mod backfill;
 pub mod checksum;
 pub mod chunks;
 pub mod dead_letter;
+pub mod delivery;
 pub mod duration;
 pub mod etag;
 pub mod event;
@@ -20,11 +22,14 @@ pub mod ids;
 pub mod job;
 pub mod key;
 pub mod key_template;
+pub mod lane;
 pub mod lifecycle;
 pub mod limits;
 pub mod line_survey;
 pub mod matching;
 pub mod message;
+pub mod notice;
+pub mod notify;
 pub mod object;
 pub mod ports;
 pub mod record;

@@ -20,7 +20,7 @@ use crate::object::ObjectRef;
 use crate::ports::{Change, ChangeSet, Durability};
 use crate::report::ChunkReport;
 use crate::rule::Process;
-use crate::task::{ChunkRecord, FencingToken, Task, TaskError, TaskId, TaskKind};
+use crate::task::{ChunkRecord, FencingToken, THROTTLED, Task, TaskError, TaskId, TaskKind};
 use crate::time::Timestamp;
 use serde_json::json;
 
@@ -191,6 +191,7 @@ fn chunk_done(snapshot: Snapshot<'_>, record: ChunkRecord, now: Timestamp) -> De
     job.bytes_out += record.bytes_out;
     job.rejects += record.rejects;
     job.attempts += task.attempts;
+    job.throttles += task.throttles();
     let mut changes = ChangeSet::new().with(Change::EndTask(task.id.clone(), token)).with(Change::InsertChunk(record));
     if job.chunks_planned < job.chunks_total() {
         add_next_chunk(&mut job, &mut changes, now);
@@ -270,6 +271,8 @@ fn stop(snapshot: Snapshot<'_>, status: JobStatus, failure: Option<Failure>, now
     let mut changes = ChangeSet::new();
     if let Some((task, token)) = snapshot.held {
         job.attempts += task.attempts;
+        let throttled = job.failure.as_ref().is_some_and(|failure| failure.code == THROTTLED);
+        job.throttles += task.throttles() + u32::from(throttled);
         changes.push(Change::EndTask(task.id.clone(), token));
     }
     let kind = if status == JobStatus::Failed { EventKind::JobFailed } else { EventKind::JobCancelled };
@@ -317,6 +320,7 @@ fn start(job: &mut Job, task: &Task, now: Timestamp) {
     job.status = JobStatus::Running;
     job.started_at.get_or_insert(now);
     job.attempts += task.attempts;
+    job.throttles += task.throttles();
 }
 
 fn next_rev(job: &Job) -> Job {

@@ -153,6 +153,43 @@ pub const REDRIVE_RATE_DEFAULT: u32 = 50;
 pub const REDRIVE_RATE_MAX: u32 = 1000;
 /// Dead letters that one request may name.
 pub const REDRIVE_IDS_MAX: usize = 1000;
+/// Receivers that the config may name: with all of them told of a job's end, one commit stays below [`CHANGES_MAX`].
+pub const NOTIFY_RULES_MAX: usize = 16;
+/// Receivers that one upload may name.
+pub const UPLOAD_RECEIVERS_MAX: usize = 4;
+/// A webhook's address: longer ones carry data, which belongs into the upload's metadata.
+pub const RECEIVER_URL_BYTES_MAX: usize = 1000;
+/// Notices on their way at a time, to all receivers and to any one: a slow receiver holds few threads.
+pub const DELIVERIES_RUNNING_MAX: usize = 64;
+pub const DELIVERIES_PER_LANE_MAX: usize = 4;
+/// One call of a receiver. A claim outlives it, so that nobody sends meanwhile what is being sent.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+pub const DELIVERY_CLAIM: Duration = Duration::from_secs(45);
+/// A notice that failed is tried again after this, and after three times as long each time: 12 tries in a day.
+pub const DELIVERY_BACKOFF_FIRST: Duration = Duration::from_secs(5);
+pub const DELIVERY_BACKOFF_MAX: Duration = Duration::from_secs(4 * 3600);
+/// Then it is dead, and visible as such.
+pub const DELIVERY_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Failures in a row after which a receiver counts as down: from then on one notice at a time finds out whether it is back.
+pub const LANE_FAILURES_MAX: u32 = 3;
+/// ...this often, so that all is told within a minute after a receiver came back.
+pub const LANE_PROBE: Duration = Duration::from_secs(40);
+/// A notice is tried before its own time at most this often, and no sooner than this after the last try.
+pub const DELIVERY_EARLY_TRIES_MAX: u32 = 40;
+pub const DELIVERY_EARLY_PAUSE: Duration = Duration::from_secs(20);
+/// A receiver that asks for more time than this is asked again anyway.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// Mails to one address in a minute; more become one mail that lists them, of at most so many.
+pub const MAILS_PER_MINUTE_MAX: usize = 20;
+pub const DIGEST_NOTICES_MAX: usize = 100;
+/// Alarms that the config may have, how often their figures are looked at, and how long their history is kept.
+pub const ALARMS_MAX: usize = 64;
+pub const ALARM_INTERVAL: Duration = Duration::from_secs(10);
+pub const ALARM_HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Rates are taken over this much time at most: it is counted anew with each look.
+pub const ALARM_WINDOW_MAX: Duration = Duration::from_secs(3600);
+/// Why a delivery failed, as kept.
+pub const DELIVERY_ERROR_CHARS_MAX: usize = 500;
 /// Jobs that a backfill starts in a second, by default and at most: new uploads must not wait behind it.
 pub const BACKFILL_RATE_DEFAULT: u32 = 50;
 pub const BACKFILL_RATE_MAX: u32 = 1000;

@@ -19,11 +19,22 @@ pub enum RecordKind {
     Backfill,
     Audit,
     Key,
+    Delivery,
+    Alarm,
+    AlarmChange,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 5] =
-        [RecordKind::DeadLetter, RecordKind::Redrive, RecordKind::Backfill, RecordKind::Audit, RecordKind::Key];
+    pub const ALL: [RecordKind; 8] = [
+        RecordKind::DeadLetter,
+        RecordKind::Redrive,
+        RecordKind::Backfill,
+        RecordKind::Audit,
+        RecordKind::Key,
+        RecordKind::Delivery,
+        RecordKind::Alarm,
+        RecordKind::AlarmChange,
+    ];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +44,9 @@ impl RecordKind {
             RecordKind::Backfill => "backfill",
             RecordKind::Audit => "audit",
             RecordKind::Key => "key",
+            RecordKind::Delivery => "delivery",
+            RecordKind::Alarm => "alarm",
+            RecordKind::AlarmChange => "alarm_change",
         }
     }
 }

@@ -95,6 +95,9 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+/// The code of an error that says: too much, come back later.
+pub const THROTTLED: &str = "http_throttled";
+
 /// One try at a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -115,6 +118,12 @@ impl Task {
         if let Some(lost) = self.claim.replace(claim) {
             self.history.push(Attempt { claim: lost, error: None });
         }
+    }
+
+    /// Attempts before the present one that were throttled.
+    pub fn throttles(&self) -> u32 {
+        let throttled = |attempt: &&Attempt| attempt.error.as_ref().is_some_and(|error| error.code == THROTTLED);
+        u32::try_from(self.history.iter().filter(throttled).count()).unwrap_or(u32::MAX)
     }
 
     /// All attempts, if the present one ended with this error.

@@ -1,6 +1,7 @@
 //! A promise to upload. It expires; it is never listed as a file.
 
 use crate::ids::{KeyId, UploadId};
+use crate::notify::UploadNotify;
 use crate::object::{BucketName, ObjectKey};
 use crate::rule::RuleId;
 use crate::time::Timestamp;
@@ -47,6 +48,9 @@ pub struct Upload {
     pub options: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Whom to tell of its jobs, besides those that the config names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<UploadNotify>,
     /// The multipart upload begun for it, aborted if it expires.
     pub multipart: Option<String>,
     /// Made by the service for somebody who may read every bucket: an order for an archive.

@@ -205,6 +205,7 @@ impl Engine {
             options: Map::new(),
             metadata,
             multipart: None,
+            notify: Vec::new(),
             is_order: true,
             by: who.key.clone(),
             created_at: now,

@@ -9,6 +9,8 @@ use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
+use filemill_core::notice::NoticeKind;
+use filemill_core::notify::UploadNotify;
 use filemill_core::object::{Attributes, BucketName, NameError, ObjectKey};
 use filemill_core::ports::{
     BeginMultipart, BlobError, Change, ChangeSet, Durability, Precondition, PresignAction, PresignRequest,
@@ -37,6 +39,16 @@ pub struct NewUpload {
     pub options: Map<String, Value>,
     pub metadata: Map<String, Value>,
     pub mode: UploadMode,
+    /// Whom to tell of the jobs, besides those that the config names.
+    pub notify: Vec<NewReceiver>,
+}
+
+/// A webhook that an uploader names.
+#[derive(Clone, Debug)]
+pub struct NewReceiver {
+    pub url: String,
+    /// Empty: all that is told of jobs.
+    pub on: Vec<NoticeKind>,
 }
 
 /// The promise and the links to keep it.
@@ -77,6 +89,7 @@ impl Engine {
             options: new.options.clone(),
             metadata: new.metadata.clone(),
             multipart: None,
+            notify: self.receivers_of(&new)?,
             is_order: false,
             by: who.key.clone(),
             created_at: now,
@@ -143,6 +156,24 @@ impl Engine {
         let rule = rule.ok_or_else(|| CommandError::not_found("rule", id))?;
         let prepared = self.inner.ports.processors.prepare(&rule.process_with(&new.options));
         prepared.map(drop).map_err(|e| CommandError::invalid("options", e))
+    }
+
+    fn receivers_of(&self, new: &NewUpload) -> Result<Vec<UploadNotify>, CommandError> {
+        if new.notify.len() > limits::UPLOAD_RECEIVERS_MAX {
+            let message = format!("an upload names up to {} receivers", limits::UPLOAD_RECEIVERS_MAX);
+            return Err(CommandError::invalid("notify", message));
+        }
+        let receiver = |wish: &NewReceiver| {
+            if wish.on.iter().any(|kind| !NoticeKind::OF_JOBS.contains(kind)) {
+                let known = NoticeKind::OF_JOBS.map(NoticeKind::as_str).join(", ");
+                return Err(CommandError::invalid("notify", format!("an upload hears of its jobs only: {known}")));
+            }
+            let on = if wish.on.is_empty() { NoticeKind::OF_JOBS.to_vec() } else { wish.on.clone() };
+            let receiver = self.inner.ports.notifier.receiver_of_upload(&wish.url);
+            let receiver = receiver.map_err(|e| CommandError::invalid("notify", e))?;
+            Ok(UploadNotify { on, receiver })
+        };
+        new.notify.iter().map(receiver).collect()
     }
 
     /// How to complete it comes first. The size is signed, as a whole and part by part.

@@ -4,8 +4,10 @@ use crate::error::ConfigError;
 use crate::keys::MasterKey;
 use crate::registry::Registry;
 use filemill_core::access::{Tenancy, TenantName};
+use filemill_core::alarm::AlarmRule;
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::limits;
+use filemill_core::notify::NotifyRules;
 use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
@@ -22,6 +24,9 @@ pub struct EngineConfig {
     pub buckets: BTreeMap<BucketName, BucketSettings>,
     /// Where uploads go that name no bucket.
     pub default_bucket: BucketName,
+    /// Who is told what.
+    pub notify: NotifyRules,
+    pub alarms: Vec<AlarmRule>,
     pub queues: BTreeMap<QueueName, QueueSettings>,
     /// Tasks in flight; most of their time they wait for the disk.
     pub tasks_max: u32,
@@ -116,6 +121,8 @@ impl EngineConfig {
             rules,
             buckets: BTreeMap::new(),
             default_bucket,
+            notify: NotifyRules::default(),
+            alarms: Vec::new(),
             queues: BTreeMap::new(),
             tasks_max: 64,
             chunks_max: cores,

@@ -4,6 +4,7 @@
 //! doors call. Every step of a job is the same five beats: lease, load, run, decide, commit; what happens next is
 //! decided in `filemill_core::lifecycle`, nowhere else.
 
+mod alarms;
 mod archives;
 mod audit;
 mod backfills;
@@ -12,6 +13,7 @@ mod commands;
 mod compute;
 mod config;
 mod dead_letters;
+mod deliveries;
 mod error;
 mod feed;
 mod from_queues;
@@ -31,15 +33,17 @@ mod steps;
 mod sweeper;
 mod worker;
 
+pub use alarms::{AlarmHistoryQuery, AlarmNow};
 pub use archives::{ArchiveContent, NewArchive};
 pub use audit::AuditQuery;
 pub use backfills::BackfillCount;
 pub use chance::Chance;
 pub use commands::MultipartTicket;
-pub use commands::{NewUpload, UploadTicket};
+pub use commands::{NewReceiver, NewUpload, UploadTicket};
 pub use compute::Compute;
 pub use config::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Retention};
 pub use dead_letters::DeadLetterGroup;
+pub use deliveries::DeliveryQuery;
 pub use error::{CommandError, ConfigError};
 pub use feed::{Interest, ListenError, Listener};
 pub use keys::{KeyPair, KeyTicket, KeysQuery, MasterKey, NewKey};
@@ -51,7 +55,7 @@ pub use redrives::{NewRedrive, RedriveProgress};
 pub use registry::Registry;
 
 use filemill_core::access::Tenancy;
-use filemill_core::ports::{BlobStore, Clock, MessageQueues, StateStore, TaskQueue};
+use filemill_core::ports::{BlobStore, Clock, MessageQueues, Notifier, StateStore, TaskQueue};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +66,7 @@ pub struct Ports {
     pub blobs: Arc<dyn BlobStore>,
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn TaskQueue>,
+    pub notifier: Arc<dyn Notifier>,
     pub messages: Arc<dyn MessageQueues>,
     pub clock: Arc<dyn Clock>,
     pub processors: Registry,
@@ -79,6 +84,7 @@ pub(crate) struct Inner {
     pub ports: Ports,
     pub config: EngineConfig,
     pub feed: feed::Feed,
+    pub deliveries: deliveries::Bell,
     pub progress: progress::Board,
     /// Rings when a redrive was ordered.
     pub redrives: Notify,
@@ -94,9 +100,10 @@ impl Engine {
     /// Checks the rules against the processors; nothing runs yet.
     pub fn new(ports: Ports, config: EngineConfig) -> Result<Self, ConfigError> {
         config.check(&ports.processors)?;
-        let (feed, progress, redrives, backfills, reconcile, expiry) = Default::default();
+        let (feed, deliveries, progress, redrives, backfills, reconcile, expiry) = Default::default();
         let (tenancy, keys) = (config.tenancy(), Default::default());
-        let inner = Inner { ports, config, feed, progress, redrives, backfills, reconcile, expiry, keys, tenancy };
+        let inner =
+            Inner { ports, config, feed, deliveries, progress, redrives, backfills, reconcile, expiry, keys, tenancy };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -114,7 +121,7 @@ impl Engine {
         Ok(from_queues::prepare(self).await?)
     }
 
-    /// Takes messages, ingests, works, sweeps, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
+    /// Takes messages, ingests, works, sweeps, tells, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
@@ -127,7 +134,9 @@ impl Engine {
             scrubber::run(self, stop.clone()),
             backfills::run(self, stop.clone()),
             reconcile::run(self, stop.clone()),
-            feed::run(self, told, stop),
+            feed::run(self, told, stop.clone()),
+            alarms::run(self, stop.clone()),
+            deliveries::run(self, stop),
         );
     }
 

@@ -12,9 +12,10 @@ use filemill_core::ports::{
 };
 
 impl Engine {
-    /// Commits, then rings whoever waits for what the commit made.
-    pub(crate) async fn commit(&self, changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
+    /// Commits, with the deliveries that are due by it, then rings whoever waits for what the commit made.
+    pub(crate) async fn commit(&self, mut changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
         let ports = &self.inner.ports;
+        let due = self.add_deliveries(&mut changes);
         let ready = changes.tasks_made_ready();
         let committed = ports.state.commit(changes, durability).await?;
         if !ready.is_empty()
@@ -22,6 +23,9 @@ impl Engine {
         {
             // the bell only: the sweeper's clock finds the tasks
             tracing::warn!(error = %e, "queue did not take new tasks");
+        }
+        if due {
+            self.inner.deliveries.ring();
         }
         if committed.last_event.is_some() {
             self.inner.feed.ring();

@@ -12,6 +12,7 @@ mod stranded;
 mod uploads;
 
 use crate::Engine;
+use crate::deliveries;
 use crate::error::CommandError;
 pub(crate) use expiry::Cursors as ExpiryCursors;
 use filemill_core::limits;
@@ -35,6 +36,7 @@ const DUTIES: &[Duty] = &[
         every: 1,
         fulfil: |engine| multiparts::abort_forgotten_multiparts(engine).boxed(),
     },
+    Duty { name: "deliveries", every: 1, fulfil: |engine| deliveries::forget_old(engine).boxed() },
     Duty { name: "leftovers", every: 1, fulfil: |engine| leftovers::clean_state(engine).boxed() },
     Duty { name: "old messages", every: 1, fulfil: |engine| leftovers::tidy_messages(engine).boxed() },
     Duty { name: "objects", every: 1, fulfil: |engine| expiry::expire_objects(engine).boxed() },

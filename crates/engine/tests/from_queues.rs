@@ -51,6 +51,7 @@ fn build(rule: Value, faults: FaultPlan) -> Service {
         state: store.clone(),
         queue: store.clone(),
         messages: store.clone(),
+        notifier: Arc::new(filemill_core::ports::NoNotifier),
         clock: clock.clone(),
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

@@ -380,6 +380,7 @@ async fn a_rule_that_cannot_run_is_refused_when_loaded() {
         state: store.clone(),
         queue: store.clone(),
         messages: store,
+        notifier: Arc::new(filemill_core::ports::NoNotifier),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

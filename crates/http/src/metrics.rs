@@ -3,8 +3,9 @@
 //! Names follow Prometheus: a unit at the end, `_total` for counters. Labels take few values: never a key, an id or a
 //! path with an id in it.
 
+use filemill_core::alarm::AlarmStatus;
 use filemill_core::time::Timestamp;
-use filemill_engine::Health;
+use filemill_engine::{AlarmNow, Health, QueueState};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use std::sync::OnceLock;
@@ -34,6 +35,12 @@ fn describe() {
     describe_gauge!("filemill_jobs", "open jobs by status");
     describe_gauge!("filemill_tasks", "tasks by state");
     describe_gauge!("filemill_oldest_ready_task_age_seconds", "how long the oldest ready task has waited");
+    describe_gauge!("filemill_queue_tasks", "tasks by queue and state");
+    describe_gauge!("filemill_queue_oldest_ready_age_seconds", "how long the oldest ready task of a queue has waited");
+    describe_gauge!("filemill_dead_letters", "dead letters that wait for a person, by queue");
+    describe_gauge!("filemill_deliveries", "deliveries pending and dead");
+    describe_counter!("filemill_deliveries_total", "tries to deliver, by kind of receiver and outcome");
+    describe_gauge!("filemill_alarm_raised", "1 while the alarm is raised, by alarm and what it is of");
     describe_gauge!("filemill_store_up", "1 if both stores answered");
     describe_gauge!("filemill_store_objects", "objects stored");
     describe_gauge!("filemill_store_bytes", "bytes stored");
@@ -67,6 +74,34 @@ pub(crate) fn record_health(health: Option<Health>, now: Timestamp) {
     gauge!("filemill_disk_low").set(if store.room.is_low() { 1.0 } else { 0.0 });
     if let Some(free) = store.room.free_bytes() {
         gauge!("filemill_disk_free_bytes").set(free as f64);
+    }
+}
+
+/// What waits and what gave up, by queue.
+pub(crate) fn record_queues(queues: &[QueueState], now: Timestamp) {
+    for queue in queues {
+        let name = queue.name.to_string();
+        for (state, count) in
+            [("ready", queue.depth.ready), ("waiting", queue.depth.waiting), ("leased", queue.depth.leased)]
+        {
+            gauge!("filemill_queue_tasks", "queue" => name.clone(), "state" => state).set(count as f64);
+        }
+        let oldest = queue.depth.oldest_ready_at.map_or(0.0, |at| now.since(at).as_secs_f64());
+        gauge!("filemill_queue_oldest_ready_age_seconds", "queue" => name.clone()).set(oldest);
+        gauge!("filemill_dead_letters", "queue" => name).set(queue.dead as f64);
+    }
+}
+
+pub(crate) fn record_deliveries(pending: u64, dead: u64) {
+    gauge!("filemill_deliveries", "status" => "pending").set(pending as f64);
+    gauge!("filemill_deliveries", "status" => "dead").set(dead as f64);
+}
+
+pub(crate) fn record_alarms(alarms: &[AlarmNow]) {
+    for alarm in alarms {
+        let raised = if alarm.state.status == AlarmStatus::Raised { 1.0 } else { 0.0 };
+        let (name, of) = (alarm.state.alarm.to_string(), alarm.state.of.clone().unwrap_or_default());
+        gauge!("filemill_alarm_raised", "alarm" => name, "of" => of).set(raised);
     }
 }
 

@@ -85,6 +85,11 @@ impl Outbound {
         self.exchange().post(request)
     }
 
+    /// For whoever wants to know only whether it was taken.
+    pub fn tell(&self, request: Request<'_>) -> Result<Verdict, OutboundError> {
+        self.exchange().tell(request)
+    }
+
     /// A request that another thread can cancel.
     pub fn exchange(&self) -> Exchange {
         let resolver = CheckedResolver { guard: Arc::clone(&self.guard), inner: DefaultResolver::default() };
@@ -119,6 +124,18 @@ pub struct Exchange {
 
 impl Exchange {
     pub fn post(&self, request: Request<'_>) -> Result<Response, OutboundError> {
+        Response::of(self.send(request)?, self.limits.response_bytes_max)
+    }
+
+    fn tell(&self, request: Request<'_>) -> Result<Verdict, OutboundError> {
+        let (head, body) = self.send(request)?.into_parts();
+        let mut rest = body.into_reader().take(self.limits.response_bytes_max);
+        // read so that the other side can end in order; whether it is whole says nothing
+        let _read = io::copy(&mut rest, &mut io::sink());
+        Ok(Verdict { status: head.status.as_u16(), retry_after: text(&head.headers, header::RETRY_AFTER) })
+    }
+
+    fn send(&self, request: Request<'_>) -> Result<http::Response<Body>, OutboundError> {
         let url = self.guard.check_url(request.url)?;
         let mut builder = http::Request::post(url.as_str());
         for (name, value) in request.headers {
@@ -135,7 +152,7 @@ impl Exchange {
         if let Some(failure) = body.failure {
             return Err(OutboundError::Body(failure));
         }
-        Response::of(outcome.map_err(explained)?, self.limits.response_bytes_max)
+        outcome.map_err(explained)
     }
 
     /// Ends the request at once, from another thread; it fails as unavailable.
@@ -184,6 +201,14 @@ impl Resolver for CheckedResolver {
         }
         Ok(addresses)
     }
+}
+
+/// What was answered, without its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub status: u16,
+    /// As the service wrote it: seconds or a date.
+    pub retry_after: Option<String>,
 }
 
 /// An answer. Its body is read block by block.

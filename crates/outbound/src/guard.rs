@@ -75,12 +75,17 @@ impl Guard {
                 "port {port} of {host} is neither 80 nor 443; list \"{host}:{port}\" in `allow`"
             )));
         }
-        match host {
-            Host::Ipv4(address) => self.check_address(&host.to_owned(), SocketAddr::from((address, port)))?,
-            Host::Ipv6(address) => self.check_address(&host.to_owned(), SocketAddr::from((address, port)))?,
-            Host::Domain(_) => {}
-        }
+        self.check_host(&host.to_owned(), port)?;
         Ok(url)
+    }
+
+    /// Judges what can be judged without resolving a name.
+    pub(crate) fn check_host(&self, host: &Host<String>, port: u16) -> Result<(), Refused> {
+        match host {
+            Host::Ipv4(address) => self.check_address(host, SocketAddr::from((*address, port))),
+            Host::Ipv6(address) => self.check_address(host, SocketAddr::from((*address, port))),
+            Host::Domain(_) => Ok(()),
+        }
     }
 
     /// Judges one address that `host` resolved to.
@@ -101,7 +106,7 @@ impl Guard {
         Err(Refused(format!("{host} leads to a {} address, {ip}; list \"{hint}:{port}\" in `allow`", why.as_str())))
     }
 
-    fn names(&self, host: &Host<String>, port: u16) -> bool {
+    pub(crate) fn names(&self, host: &Host<String>, port: u16) -> bool {
         let is_it =
             |entry: &Allowed| matches!(entry, Allowed::Endpoint { host: h, port: p } if *p == port && same(h, host));
         self.allow.iter().any(is_it)

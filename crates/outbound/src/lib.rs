@@ -6,8 +6,10 @@
 
 mod address;
 mod client;
+mod endpoint;
 mod guard;
 
 pub use address::{Reserved, reserved};
-pub use client::{Exchange, Outbound, OutboundError, OutboundLimits, Request, Response};
+pub use client::{Exchange, Outbound, OutboundError, OutboundLimits, Request, Response, Verdict};
+pub use endpoint::Endpoint;
 pub use guard::{Allowed, Guard, Refused};

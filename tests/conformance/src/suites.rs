@@ -117,6 +117,7 @@ macro_rules! state_store_suite {
             cleaning_keeps_the_newest_events_and_their_numbers,
             what_ended_long_ago_expires_and_nothing_else,
             counts_tell_what_waits_and_what_runs,
+            ended_jobs_are_counted_by_their_last_end,
             a_task_that_is_not_leased_is_held_by_nobody,
             another_token_holds_nothing,
             a_lease_that_is_over_holds_nothing,

@@ -9,6 +9,7 @@ mod client;
 mod ledger;
 mod letters;
 mod operator;
+mod receivers;
 mod records;
 mod run;
 mod scenario;

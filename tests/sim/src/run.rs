@@ -145,7 +145,8 @@ async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
 
 fn is_quiet(snapshot: &Snapshot) -> bool {
     let is_done = snapshot.announcements.is_empty() && checks::letters::are_all_redriven(snapshot);
-    is_done && snapshot.jobs.iter().all(|j| j.status.is_terminal())
+    let is_told = snapshot.records.iter().all(|record| !record.fields.contains_key("lane"));
+    is_done && is_told && snapshot.jobs.iter().all(|j| j.status.is_terminal())
 }
 
 /// What no announcement told is made good, by the engines' own schedule or because an operator asks now.
@@ -172,7 +173,14 @@ async fn end(service: &Service, violations: &mut Vec<String>) {
     }
     let snapshot = service.store.snapshot();
     let ledger = service.ledger();
-    let evidence =
-        Evidence { scenario: &service.scenario, store: &service.store, snapshot: &snapshot, ledger: &ledger };
+    let (taken, order) = (service.receivers.taken(), service.receivers.order());
+    let evidence = Evidence {
+        scenario: &service.scenario,
+        store: &service.store,
+        snapshot: &snapshot,
+        ledger: &ledger,
+        taken: &taken,
+        order: &order,
+    };
     checks::at_the_end(&evidence, violations);
 }

@@ -1,5 +1,6 @@
 //! What a seed stands for: the configuration, the faults, the workload and the crashes of one run.
 
+use crate::receivers;
 use crate::records::{KIND, PERCENT};
 use filemill_core::chunks::ChunkLimits;
 use filemill_core::object::BucketName;
@@ -158,6 +159,7 @@ impl Scenario {
     pub fn engine_config(&self, worker: String) -> EngineConfig {
         let rules = RuleSet::new(self.rules()).expect("rules");
         let mut config = EngineConfig::new(worker, self.from(), rules);
+        config.notify = receivers::rules();
         config.chunks_max = 2;
         config.tasks_max = 8;
         config.chunk_limits = self.chunk_limits;

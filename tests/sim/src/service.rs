@@ -4,6 +4,7 @@
 //! not synced may be lost; with a remote store one worker dies and the store goes on.
 
 use crate::ledger::Ledger;
+use crate::receivers::SimReceivers;
 use crate::records::SimRecords;
 use crate::scenario::Scenario;
 use filemill_core::ports::Processor;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Service {
     pub scenario: Scenario,
     pub store: Arc<MemoryStore>,
+    pub receivers: Arc<SimReceivers>,
     clock: Arc<SimClock>,
     ledger: Mutex<Ledger>,
     engines: Mutex<Vec<Running>>,
@@ -43,6 +45,7 @@ impl Service {
         let clock = Arc::new(SimClock::new());
         let store = Arc::new(MemoryStore::new(clock.clone(), scenario.store_options(keeps_trace)));
         Service {
+            receivers: Arc::new(SimReceivers::new(scenario.seed, scenario.is_calm())),
             scenario,
             store,
             clock,
@@ -67,6 +70,7 @@ impl Service {
             blobs: self.store.clone(),
             state: self.store.clone(),
             queue: self.store.clone(),
+            notifier: self.receivers.clone(),
             messages: self.store.clone(),
             clock: self.clock.clone(),
             processors: Registry::new(filemill_processors::ALL.iter().copied().chain([&SimRecords as &dyn Processor])),

@@ -85,6 +85,7 @@ impl World {
             state: self.store.clone(),
             queue: self.store.clone(),
             messages: self.store.clone(),
+            notifier: Arc::new(filemill_core::ports::NoNotifier),
             clock: self.clock.clone(),
             processors: Registry::new(filemill_processors::ALL.iter().copied()),
             compute: Compute::Inline,

@@ -1,13 +1,15 @@
 //! The config file's shape, word for word. Unknown keys are errors; what the words mean together is checked elsewhere.
 
 use filemill_core::access::TenantName;
+use filemill_core::notice::NoticeKind;
 use filemill_core::object::BucketName;
 use filemill_core::retry::RetryPolicy;
-use filemill_core::rule::{QueueName, Rule};
+use filemill_core::rule::{Name, QueueName, Rule, RuleId};
 use filemill_core::size::ByteSize;
 use filemill_custom::Definition;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -37,10 +39,14 @@ pub struct ConfigFile {
     pub reconcile: Reconcile,
     #[serde(default)]
     pub retention: Retention,
-    #[serde(default, rename = "notify", deserialize_with = "notifications_come_later")]
-    _notify: (),
-    #[serde(default, rename = "alarms", deserialize_with = "alarms_come_later")]
-    _alarms: (),
+    /// Who is told what.
+    #[serde(default)]
+    pub notify: Vec<Notify>,
+    pub smtp: Option<Smtp>,
+    #[serde(default)]
+    pub outbound: Outbound,
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +84,9 @@ pub struct Server {
     pub requests_per_address: Option<NonZeroU32>,
     /// A minute.
     pub refusals_per_address: Option<NonZeroU32>,
+    /// Hosts, as `host:port`, at which uploads may name webhooks.
+    pub upload_webhooks: Vec<String>,
+    pub upload_webhook_sign: Option<OneOrMore>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
 }
@@ -108,6 +117,122 @@ pub struct Worker {
     pub tasks: Option<u32>,
     pub chunks: Option<u32>,
     pub chunk_size: Option<ByteSize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// What alarms and lists call it.
+    pub id: Option<Name>,
+    #[serde(default)]
+    pub on: Vec<NoticeKind>,
+    pub kind: NotifyKind,
+    /// May hold a secret in its path.
+    pub url: Option<Secret>,
+    /// The key, or two while they are being changed.
+    pub sign: Option<OneOrMore>,
+    pub to: Option<OneOrMore>,
+    pub rule: Option<RuleId>,
+    pub bucket: Option<BucketName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifyKind {
+    Webhook,
+    Email,
+}
+
+/// A figure and its limit: exactly one of the four.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    pub id: Name,
+    pub metric: String,
+    pub queue: Option<QueueName>,
+    pub rule: Option<RuleId>,
+    pub above: Option<Number>,
+    pub at_least: Option<Number>,
+    pub below: Option<Number>,
+    pub at_most: Option<Number>,
+    #[serde(default, rename = "for", deserialize_with = "duration")]
+    pub lasts: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    pub window: Option<Duration>,
+    #[serde(default)]
+    pub notify: Vec<String>,
+    #[serde(default, deserialize_with = "duration")]
+    pub repeat: Option<Duration>,
+    #[serde(default = "yes")]
+    pub resolve: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or a text such as \"5%\", \"5m\" or \"1GiB\"")]
+pub enum Number {
+    Plain(f64),
+    Text(String),
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The operator's mail server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// `host:port`
+    pub server: String,
+    #[serde(default)]
+    pub tls: SmtpTls,
+    pub from: String,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub ca: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    #[default]
+    Starttls,
+    Tls,
+    None,
+}
+
+/// Exceptions of the outbound guard, for webhooks and mail.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    pub allow: Vec<String>,
+}
+
+/// Shown by nothing.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+pub enum OneOrMore {
+    One(Secret),
+    More(Vec<Secret>),
+}
+
+impl OneOrMore {
+    pub fn all(&self) -> &[Secret] {
+        match self {
+            OneOrMore::One(one) => std::slice::from_ref(one),
+            OneOrMore::More(more) => more,
+        }
+    }
 }
 
 /// The listing of buckets against the records of their files.
@@ -166,12 +291,4 @@ fn version_one<'de, D: Deserializer<'de>>(d: D) -> Result<(), D::Error> {
 
 fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     filemill_core::duration::text::deserialize(d).map(Some)
-}
-
-fn notifications_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(D::Error::custom("notifications come with a later version; leave [[notify]] out (the live feed tells of jobs)"))
-}
-
-fn alarms_come_later<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(D::Error::custom("alarms come with a later version; leave [[alarms]] out (/metrics has the figures)"))
 }

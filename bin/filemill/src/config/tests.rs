@@ -4,7 +4,11 @@ use super::*;
 use filemill_core::rule::RuleId;
 
 fn load(text: &str) -> Result<Config> {
-    let env = |name: &str| (name == "SECRET").then(|| "hunter2".to_owned());
+    let env = |name: &str| match name {
+        "SECRET" => Some("hunter2".to_owned()),
+        "HOOK_SECRET" => Some(KEY.to_owned()),
+        _ => None,
+    };
     let parsed = parse("test.toml", text, &Sources { env: &env, folder: Path::new("/etc/filemill") })?;
     assemble("test.toml".into(), Path::new("/etc/filemill"), parsed, &Overrides::default())
 }
@@ -132,14 +136,70 @@ fn the_schema_is_asked_for() {
     assert!(error_of("schema = 2\n").contains("reads schema 1"));
 }
 
+/// A key that verifies nothing of anybody's.
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 #[test]
-fn what_comes_later_is_said_and_not_ignored() {
-    for (text, word) in
-        [("[[notify]]\non = [\"job.completed\"]\n", "notifications"), ("[[alarms]]\nid = \"x\"\n", "alarms")]
-    {
-        let error = error_of(&format!("schema = 1\n{text}"));
-        assert!(error.contains(word) && error.contains("later version"), "{error}");
+fn receivers_that_cannot_be_told_are_refused_and_no_secret_is_shown() {
+    let hook = format!(
+        "[[notify]]\nid = \"h\"\non = [\"job.failed\"]\nkind = \"webhook\"\nurl = \"https://h/x\"\nsign = \"{KEY}\"\n"
+    );
+    let mail = "[[notify]]\non = [\"job.failed\"]\nkind = \"email\"\nto = \"a@b.org\"\n";
+    let smtp = "[smtp]\nserver = \"mail.b.org:587\"\nfrom = \"f@b.org\"\n";
+    let all = format!(
+        "schema = 1\n{hook}{mail}{smtp}[server]\nupload_webhooks = [\"h:443\"]\nupload_webhook_sign = \"{KEY}\"\n"
+    );
+    assert_eq!(load(&all).expect("config").notify.all().len(), 2);
+    for (from, to, word) in [
+        ("https://h/x", "https://10.0.0.1/x", "private"),
+        ("https://h/x", "https://h:8443/x", "list \"h:8443\""),
+        ("https://h/x", "https://u:hunter2@h/x", "credentials"),
+        (KEY, "hunter2", "whsec_"),
+        ("job.failed", "job.lost", "unknown variant"),
+        ("\"webhook\"", "\"pigeon\"", "unknown variant"),
+        ("a@b.org", "a@b.org\\r\\nBcc: c@b.org", "not an e-mail address"),
+        ("from = \"f@b.org\"", "from = \"f\"", "smtp.from"),
+        ("mail.b.org:587", "127.0.0.1:587", "loopback"),
+        ("mail.b.org:587", "mail.b.org", "smtp.server"),
+        ("from = \"f@b.org\"", "from = \"f@b.org\"\npassword = \"hunter2\"", "go together"),
+        (smtp, "", "[smtp]"),
+        ("h:443", "h", "upload_webhooks"),
+        ("id = \"h\"", "id = \"h\"\nrule = \"nope\"", "no rule"),
+        ("id = \"h\"", "id = \"h\"\nto = \"a@b.org\"", "is for mail"),
+    ] {
+        let changed = all.replacen(from, to, 1);
+        assert_ne!(changed, all, "{from}");
+        let error = error_of(&changed);
+        assert!(error.contains(word) && !error.contains("hunter2"), "{to}: {error}");
     }
+    let twice = error_of(&format!("schema = 1\n{hook}{hook}"));
+    assert!(twice.contains("taken"), "{twice}");
+}
+
+#[test]
+fn alarms_that_mean_nothing_are_refused() {
+    let alarm = "[[alarms]]\nid = \"a\"\nmetric = \"job.error_rate\"\nat_least = \"5%\"\nfor = \"1m\"\n";
+    let base = format!("{}{alarm}", with_rule(""));
+    assert_eq!(load(&base).expect("config").alarms[0].bound, filemill_core::alarm::Bound::AtLeast(5.0));
+    for (from, to, word) in [
+        ("job.error_rate", "job.luck", "known are"),
+        ("at_least = \"5%\"", "", "give one of"),
+        ("at_least = \"5%\"", "at_least = 5\nabove = 3", "give one of"),
+        ("\"5%\"", "\"many\"", "no limit"),
+        ("\"5%\"", "nan", "finite"),
+        ("for = \"1m\"", "queue = \"q\"", "of no queue"),
+        ("for = \"1m\"", "rule = \"nope\"", "no rule"),
+        ("for = \"1m\"", "notify = [\"email:a@b.org\"]", "[smtp]"),
+        ("for = \"1m\"", "notify = [\"webhook:x\"]", "neither"),
+        ("for = \"1m\"", "window = \"2h\"", "window"),
+    ] {
+        let changed = base.replacen(from, to, 1);
+        assert_ne!(changed, base, "{from}");
+        let error = error_of(&changed);
+        assert!(error.contains(word), "{to}: {error}");
+    }
+    let twice = error_of(&format!("{base}{alarm}"));
+    assert!(twice.contains("given twice"), "{twice}");
 }
 
 #[test]

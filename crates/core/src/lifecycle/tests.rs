@@ -62,6 +62,8 @@ fn job(chunks: Option<u32>) -> Job {
         resumable_until: None,
         upload: None,
         metadata: serde_json::Map::new(),
+        throttles: 0,
+        notify: Vec::new(),
         generation: 0,
         created_at: NOW,
         started_at: None,

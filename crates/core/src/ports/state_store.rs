@@ -16,9 +16,11 @@
 //! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
 //! * S11 what expires has ended: never an open job, a pending upload, or the record of a file that is there.
 //! * S12 jobs, files, findings and records are found only within the query's reach, before the page is cut.
+//! * S13 ended jobs are counted by their last end: a job that runs again counts for nothing until it has ended again.
 
 use super::{BoxError, Durability, PartRef, Staged};
 use crate::access::Reach;
+use crate::alarm::EndedJobs;
 use crate::chunks::Survey;
 use crate::etag::Etag;
 use crate::event::{LiveEvent, NewEvent};
@@ -48,6 +50,8 @@ pub trait StateStore: Send + Sync {
     async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>, StateError>;
     /// Jobs of this object that are not terminal, whatever their version (at most one page).
     async fn open_jobs_of(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Job>, StateError>;
+    /// Completed and failed jobs that ended at `since` or later, by rule (S11).
+    async fn ended_jobs(&self, since: Timestamp) -> Result<BTreeMap<RuleId, EndedJobs>, StateError>;
     async fn task(&self, id: &TaskId) -> Result<Option<Task>, StateError>;
     async fn chunk(&self, job: &JobId, run: u32, index: u32) -> Result<Option<ChunkRecord>, StateError>;
     /// All recorded chunks of a run, by index.

@@ -1,7 +1,7 @@
 //! What an answer means, in words, and whether another attempt can help.
 
 use filemill_core::ports::ProcessError;
-use filemill_core::task::TaskError;
+use filemill_core::task::{THROTTLED, TaskError};
 use filemill_outbound::{OutboundError, Response};
 
 /// Of a header, what the uploader sees.
@@ -37,7 +37,8 @@ pub fn check_status(name: &str, response: &Response) -> Result<(), ProcessError>
     let error = match status {
         200 | 201 | 204 => return Ok(()),
         408 | 425 | 429 | 500.. => {
-            let error = TaskError::transient("http_unavailable", message);
+            let code = if status == 429 { THROTTLED } else { "http_unavailable" };
+            let error = TaskError::transient(code, message);
             match &response.retry_after {
                 Some(when) => error.with_detail(format!("retry-after: {}", printable(when.as_bytes()))),
                 None => error,

@@ -217,7 +217,7 @@ fn each_answer_has_its_code_its_words_and_its_hope() {
         (plain("206", "", "part"), "http_refused", true, "no result", None),
         (plain("408", "", ""), "http_unavailable", false, "status 408", None),
         (plain("425", "", ""), "http_unavailable", false, "status 425", None),
-        (plain("429", "retry-after: 120\r\n", ""), "http_unavailable", false, "429", Some("retry-after: 120")),
+        (plain("429", "retry-after: 120\r\n", ""), "http_throttled", false, "429", Some("retry-after: 120")),
         (plain("500", "content-type: text/plain\r\n", "secret"), "http_unavailable", false, "status 500", None),
         (plain("503", "retry-after: 7\r\n", ""), "http_unavailable", false, "status 503", Some("retry-after: 7")),
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort".into(), "http_incomplete", false, "in full", None),

@@ -104,6 +104,8 @@ pub(super) fn birth(
         resumable_until: None,
         upload: upload.map(|u| u.id.clone()),
         metadata: upload.map(|u| u.metadata.clone()).unwrap_or_default(),
+        throttles: 0,
+        notify: upload.map(|u| u.notify.clone()).unwrap_or_default(),
         generation: a.origin.as_ref().map_or(0, |o| o.generation),
         created_at: a.at,
         started_at: None,

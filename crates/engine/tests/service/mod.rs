@@ -56,6 +56,7 @@ pub fn engine_on(
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        notifier: Arc::new(filemill_core::ports::NoNotifier),
         messages: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().chain(more).copied()),

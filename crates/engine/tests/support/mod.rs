@@ -58,6 +58,7 @@ pub fn engine_on(
         state: store.clone(),
         queue: store.clone(),
         messages: store.clone(),
+        notifier: Arc::new(filemill_core::ports::NoNotifier),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,

@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use filemill_core::ids::{AuditId, BackfillId, DeadLetterId, JobId, KeyId, RedriveId};
+use filemill_core::ids::{AlarmChangeId, AuditId, BackfillId, DeadLetterId, DeliveryId, JobId, KeyId, RedriveId};
 use filemill_core::limits;
 use filemill_core::object::{BucketName, ObjectKey};
 
@@ -52,7 +52,7 @@ macro_rules! place_of_record {
     };
 }
 
-place_of_record!(AuditId, BackfillId, DeadLetterId, KeyId, RedriveId);
+place_of_record!(AlarmChangeId, AuditId, BackfillId, DeadLetterId, DeliveryId, KeyId, RedriveId);
 
 impl Place for (BucketName, ObjectKey) {
     fn write(&self) -> String {

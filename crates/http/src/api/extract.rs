@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use filemill_core::ids::{BackfillId, DeadLetterId, FileId, JobId, KeyId, RedriveId, UploadId};
+use filemill_core::ids::{BackfillId, DeadLetterId, DeliveryId, FileId, JobId, KeyId, RedriveId, UploadId};
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -226,6 +226,7 @@ public_id!(KeyId, "key");
 public_id!(UploadId, "upload");
 public_id!(DeadLetterId, "dead letter");
 public_id!(RedriveId, "redrive");
+public_id!(DeliveryId, "delivery");
 public_id!(BackfillId, "backfill");
 
 impl<S: Send + Sync, T: PublicId> FromRequestParts<S> for IdInPath<T> {

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use filemill_core::ports::Room;
+use filemill_engine::CommandError;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -118,6 +119,19 @@ pub async fn metrics(
     };
     let health = tokio::time::timeout(PROBE_TIMEOUT, state.engine.health()).await;
     crate::metrics::record_health(health.ok().and_then(Result::ok), state.engine.now());
+    let more = tokio::time::timeout(PROBE_TIMEOUT, record_more(&state.engine)).await;
+    if let Ok(Err(e)) = &more {
+        tracing::warn!(error = %e, "some metrics cannot be read");
+    }
     crate::metrics::record_process(&state.version);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
+}
+
+/// What is told by queue, delivery and alarm.
+async fn record_more(engine: &filemill_engine::Engine) -> Result<(), CommandError> {
+    crate::metrics::record_queues(&engine.queues().await?, engine.now());
+    let (pending, dead) = engine.delivery_counts().await?;
+    crate::metrics::record_deliveries(pending, dead);
+    crate::metrics::record_alarms(&engine.alarms().await?);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! A request is parsed strictly into a typed wish, the engine answers, and a view or a problem document goes back.
 //! Nothing is decided and nothing is stored here, except keys and tickets that may be forgotten.
 
+mod alarms;
 mod archives;
 mod audit;
 mod auth;
@@ -11,6 +12,7 @@ mod chance;
 mod cursor;
 mod damage;
 mod dead_letters;
+mod deliveries;
 mod extract;
 mod files;
 mod findings;
@@ -228,6 +230,10 @@ fn guarded_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::list_rules))
         .routes(routes!(rules::list_processors))
         .routes(routes!(rules::explain_rules))
+        .routes(routes!(alarms::list_alarms))
+        .routes(routes!(alarms::list_alarm_history))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::get_delivery))
         .routes(routes!(audit::list_audit_log))
         .routes(routes!(queues::list_queues))
         .routes(routes!(queues::list_dead_letters_of_queue))
@@ -261,6 +267,7 @@ fn once_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(queues::redrive_queue))
         .routes(routes!(redrives::create_redrive))
         .routes(routes!(redrives::cancel_redrive))
+        .routes(routes!(deliveries::resend_delivery))
 }
 
 /// For who may do what they declare, and without a time limit.

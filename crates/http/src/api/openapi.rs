@@ -34,6 +34,8 @@ use utoipa::{Modify, OpenApi};
         (name = "dead letters", description = "Tasks that gave up, and how they are put back to work"),
         (name = "queues", description = "What waits and runs"),
         (name = "keys", description = "Who may do what"),
+        (name = "alarms", description = "Figures beyond their limits"),
+        (name = "deliveries", description = "Who was told what, and what became of it"),
         (name = "audit", description = "Who ordered what"),
         (name = "findings", description = "What processors found in files"),
         (name = "rules", description = "What is configured, and what could be"),

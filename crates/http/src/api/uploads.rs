@@ -10,10 +10,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use filemill_core::ids::UploadId;
+use filemill_core::notice::NoticeKind;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::rule::RuleId;
 use filemill_core::upload::UploadMode;
-use filemill_engine::NewUpload;
+use filemill_engine::{NewReceiver, NewUpload};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -49,6 +50,29 @@ pub struct NewUploadBody {
     #[serde(default)]
     #[schema(value_type = UploadModeView)]
     mode: UploadMode,
+    /// Whom to tell of its jobs, besides those that the service's config names; up to 4.
+    #[serde(default)]
+    notify: Vec<UploadReceiverBody>,
+}
+
+/// A webhook at a host that the service's operator lets uploads name (`server.upload_webhooks`).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UploadReceiver)]
+pub struct UploadReceiverBody {
+    #[schema(value_type = String, example = "webhook")]
+    kind: UploadReceiverKind,
+    url: String,
+    /// `job.completed`, `job.failed`, `job.rejects`, `archive.ready`; all of them if not given.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    on: Vec<NoticeKind>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UploadReceiverKind {
+    Webhook,
 }
 
 impl From<NewUploadBody> for NewUpload {
@@ -63,7 +87,15 @@ impl From<NewUploadBody> for NewUpload {
             options: body.options,
             metadata: body.metadata,
             mode: body.mode,
+            notify: body.notify.into_iter().map(NewReceiver::from).collect(),
         }
+    }
+}
+
+impl From<UploadReceiverBody> for NewReceiver {
+    fn from(body: UploadReceiverBody) -> Self {
+        let UploadReceiverKind::Webhook = body.kind;
+        NewReceiver { url: body.url, on: body.on }
     }
 }
 

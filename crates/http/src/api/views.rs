@@ -1,12 +1,14 @@
 //! What clients see, as JSON. Each view is made from the engine's own type here and nowhere else, so that the public
 //! shapes change only on purpose.
 
+mod alarm;
 mod audit;
 mod backfill;
 mod catalog;
 mod checkup;
 mod damage;
 mod dead_letter;
+mod delivery;
 mod feed;
 mod file;
 mod finding;
@@ -17,12 +19,14 @@ mod queue;
 mod reconcile;
 mod upload;
 
+pub use alarm::{AlarmChangeView, AlarmView};
 pub use audit::AuditEntryView;
 pub use backfill::{BackfillCountView, BackfillView};
 pub use catalog::{ExplanationView, ProcessorView, RuleView};
 pub use checkup::CheckupView;
 pub use damage::DamageView;
 pub use dead_letter::{CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, RedriveView};
+pub use delivery::DeliveryView;
 pub use feed::{LiveEventView, TicketView};
 pub use file::{FileView, LinkView};
 pub use finding::{FindingSummaryView, FindingView};

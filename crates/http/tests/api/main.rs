@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod backfills;
 mod dead_letters;
+mod deliveries;
 mod doors;
 mod feeds;
 mod files;

@@ -6,8 +6,10 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
 use filemill_core::access::TenantName;
 use filemill_core::ids::KeyId;
+use filemill_core::notice::{NoticeKind, Receiver};
+use filemill_core::notify::{NotifyRule, NotifyRules};
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
-use filemill_core::ports::{BlobStore, Durability, Precondition, PutObject};
+use filemill_core::ports::{BlobStore, Durability, NoNotifier, Notifier, NotifyError, Parcel, Precondition, PutObject};
 use filemill_core::rule::{QueueName, RuleSet};
 use filemill_engine::{
     BucketSettings, Chance, Compute, Engine, EngineConfig, MasterKey, Ports, QueueSettings, Registry,
@@ -37,28 +39,61 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Jobs run at once.
-pub async fn service() -> Service {
-    start(&[], None, &[]).await
+/// What a test's service has besides its first rule.
+#[derive(Default)]
+struct Setup<'a> {
+    rules: &'a [Value],
+    max_running: Option<u32>,
+    /// Buckets and whose they are.
+    tenants: &'a [(&'a str, &'a str)],
+    /// Told of every end.
+    told: Option<Arc<dyn Notifier>>,
 }
 
-/// Jobs run at once; these rules, and these buckets with their tenants.
+/// Jobs run at once.
+pub async fn service() -> Service {
+    start(Setup::default()).await
+}
+
+/// Jobs run at once; these rules, and these buckets with their tenants. A webhook is told of everything.
 pub async fn service_of_tenants(rules: &[Value], tenants: &[(&str, &str)]) -> Service {
-    start(rules, None, tenants).await
+    let told: Option<Arc<dyn Notifier>> = Some(Arc::new(Webhook(Box::new(|| Ok(())))));
+    start(Setup { rules, tenants, told, ..Setup::default() }).await
 }
 
 /// Jobs run at once; these rules besides the first one.
 pub async fn service_with(rules: &[Value]) -> Service {
-    start(rules, None, &[]).await
+    start(Setup { rules, ..Setup::default() }).await
 }
 
 /// Jobs stay queued: their queue runs nothing.
 pub async fn idle_service() -> Service {
-    start(&[], Some(0), &[]).await
+    start(Setup { max_running: Some(0), ..Setup::default() }).await
 }
 
-async fn start(rules: &[Value], max_running: Option<u32>, tenants: &[(&str, &str)]) -> Service {
-    let (engine, store) = engine(rules, max_running, tenants);
+/// Jobs run at once, and their ends are told to one webhook, which answers like this.
+pub async fn service_telling(answer: impl Fn() -> Result<(), NotifyError> + Send + Sync + 'static) -> Service {
+    start(Setup { told: Some(Arc::new(Webhook(Box::new(answer)))), ..Setup::default() }).await
+}
+
+struct Webhook(Box<dyn Fn() -> Result<(), NotifyError> + Send + Sync>);
+
+#[async_trait::async_trait]
+impl Notifier for Webhook {
+    async fn deliver(&self, _: &Parcel) -> Result<(), NotifyError> {
+        (self.0)()
+    }
+
+    fn receiver_of_upload(&self, url: &str) -> Result<Receiver, String> {
+        let origin = "https://allowed.example".to_owned();
+        let allowed = url.starts_with(&origin);
+        let receiver = Receiver::UploadWebhook { url: url.to_owned(), origin };
+        allowed.then_some(receiver).ok_or_else(|| "uploads may name webhooks at allowed.example only".to_owned())
+    }
+}
+
+async fn start(setup: Setup<'_>) -> Service {
+    let (engine, store) = engine(setup);
     engine.prepare().await.expect("buckets");
     let stop = CancellationToken::new();
     let (running, token) = (engine.clone(), stop.clone());
@@ -79,7 +114,8 @@ pub fn door(engine: &Engine) -> ApiDoor {
     })
 }
 
-fn engine(more: &[Value], max_running: Option<u32>, tenants: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
+fn engine(setup: Setup<'_>) -> (Engine, Arc<MemoryStore>) {
+    let Setup { rules: more, max_running, tenants, told } = setup;
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
     let rule = json!({
@@ -97,10 +133,17 @@ fn engine(more: &[Value], max_running: Option<u32>, tenants: &[(&str, &str)]) ->
         let tenant = Some(TenantName::parse(tenant).expect("a name"));
         config.buckets.insert(bucket(name), BucketSettings { tenant, ..BucketSettings::default() });
     }
+    if told.is_some() {
+        let receiver = Receiver::Webhook { name: QueueName::parse("hook").expect("name") };
+        let on = NoticeKind::ALL.to_vec();
+        let rule = NotifyRule { on, receiver, rule: None, bucket: None };
+        config.notify = NotifyRules::new(vec![rule]).expect("one");
+    }
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        notifier: told.unwrap_or_else(|| Arc::new(NoNotifier)),
         messages: store.clone(),
         clock,
         processors: Registry::new(filemill_processors::ALL.iter().copied()),

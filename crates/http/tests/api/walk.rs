@@ -71,6 +71,11 @@ const TABLE: &[(&str, &str, Expected)] = &[
     ("post",   "/v1/dead/{id}/redrive",   Of(      NO,              NO,              ALL,             ALL)),
     ("delete", "/v1/dead/{id}",           Of(      NO,              NO,              [409, 409, 404], [409, 409, 404])),
     ("post",   "/v1/dead/discard",        Plain([  403,             403,             200,             200])),
+    ("get",    "/v1/deliveries",          Plain([  200,             200,             200,             200])),
+    ("get",    "/v1/deliveries/{id}",     Of(      OWN,             ALL,             ALL,             ALL)),
+    ("post",   "/v1/deliveries/{id}/resend", Of(   NO,              NO,              ALL,             ALL)),
+    ("get",    "/v1/alarms",              Plain([  403,             403,             403,             403])),
+    ("get",    "/v1/alarms/history",      Plain([  403,             403,             403,             403])),
     ("post",   "/v1/rules/{rule}/backfill", Plain([ 403,            403,             403,             403])),
     ("get",    "/v1/backfills",           Plain([  403,             403,             403,             403])),
     ("get",    "/v1/backfills/{id}",      Of(      NO,              NO,              NO,              NO)),
@@ -169,6 +174,7 @@ impl World {
         self.service.put_for(KeyId::parse(&owner.id), &bucket, &name, b"x").await;
         let job = self.service.job(&name, "completed").await;
         let files = self.service.get(&format!("/v1/files?bucket={bucket}&prefix={name}")).await.ok();
+        let told = self.service.get(&format!("/v1/deliveries?job={}", job["id"].as_str().expect("an id"))).await.ok();
         let promised = self.promise(owner, home, role).await;
         let letter = self.letter(home, &name).await;
         let redrive = self.finished_redrive(home).await;
@@ -178,6 +184,7 @@ impl World {
         [("jobs", id(&job)), ("files", id(&files["items"][0])), ("uploads", promised), ("keys", key.id)]
             .into_iter()
             .chain([("source", source), ("dead", letter), ("redrives", redrive)])
+            .chain([("deliveries", id(&told["items"][0]))])
             .collect()
     }
 

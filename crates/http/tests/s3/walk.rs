@@ -72,6 +72,7 @@ fn engine_over(store: &Arc<MemoryStore>) -> Engine {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
+        notifier: std::sync::Arc::new(filemill_core::ports::NoNotifier),
         messages: store.clone(),
         clock: Arc::new(WallClock),
         processors: Registry::new(filemill_processors::ALL.iter().copied()),

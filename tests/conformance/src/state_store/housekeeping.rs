@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::samples::*;
+use filemill_core::alarm::EndedJobs;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
 use filemill_core::job::{Job, JobStatus};
@@ -150,4 +151,26 @@ pub async fn counts_tell_what_waits_and_what_runs(backend: Backend) {
     assert_eq!((counts.jobs_queued, counts.jobs_running), (1, 1));
     assert_eq!((counts.tasks_ready, counts.tasks_leased), (1, 1));
     assert_eq!(counts.oldest_ready_at, Some(time()));
+}
+
+/// S11
+pub async fn ended_jobs_are_counted_by_their_last_end(backend: Backend) {
+    let second = |n| time().plus(Duration::from_secs(n));
+    let ends = [
+        ("a", JobStatus::Completed, 10, 0),
+        ("b", JobStatus::Failed, 20, 0),
+        ("c", JobStatus::Failed, 30, 2),
+        ("d", JobStatus::Cancelled, 30, 0),
+    ];
+    for (nth, (name, status, at, throttles)) in (1..).zip(ends) {
+        let ended = Job { status, finished_at: Some(second(at)), throttles, ..job(name, nth) };
+        stored_job(&backend, &ended, &[]).await;
+    }
+    stored_job(&backend, &job("open", 9), &[]).await;
+    for (since, counts) in [(0, Some((1, 2, 1))), (20, Some((0, 2, 1))), (31, None)] {
+        let found = backend.state.ended_jobs(second(since)).await.expect("ended jobs");
+        let found: Vec<EndedJobs> = found.into_values().collect();
+        let counts = counts.map(|(completed, failed, throttled)| EndedJobs { completed, failed, throttled });
+        assert_eq!(found, Vec::from_iter(counts), "since {since}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The checkers. Each looks at the evidence and writes down, in a sentence, what must not be.
 
+mod deliveries;
 mod events;
 mod files;
 mod jobs;
@@ -8,6 +9,7 @@ pub mod letters;
 mod results;
 
 use crate::ledger::Ledger;
+use crate::receivers::Taken;
 use crate::scenario::Scenario;
 use filemill_memory::{MemoryStore, Snapshot};
 
@@ -16,6 +18,9 @@ pub struct Evidence<'a> {
     pub store: &'a MemoryStore,
     pub snapshot: &'a Snapshot,
     pub ledger: &'a Ledger,
+    /// What receivers took, and in which order.
+    pub taken: &'a Taken,
+    pub order: &'a [(String, String)],
 }
 
 /// What holds at every instant.
@@ -43,5 +48,8 @@ pub fn at_the_end(evidence: &Evidence<'_>, violations: &mut Vec<String>) {
     results::equal_the_one_pass(evidence, violations);
     events::tell_each_end_once(evidence, violations);
     letters::are_ended_by_an_order(evidence, violations);
+    deliveries::tell_each_end_once(evidence, violations);
+    deliveries::reach_their_receivers(evidence, violations);
+    deliveries::come_in_order(evidence, violations);
     leftovers::are_none(evidence, violations);
 }

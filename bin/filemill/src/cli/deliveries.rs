@@ -1,0 +1,131 @@
+//! `filemill deliveries`: who was told what, and what became of it; one shown, or sent again.
+
+use crate::client::access::Access;
+use crate::client::views::Listed;
+use crate::client::{Client, segment};
+use crate::output::{self, Table};
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+#[derive(clap::Args)]
+#[command(after_help = crate::exit::EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    act: Option<Act>,
+    /// pending, delivered or dead
+    #[arg(long)]
+    status: Option<String>,
+    /// Of the receiver: live, webhook or email
+    #[arg(long)]
+    kind: Option<String>,
+    /// What was told, such as job.failed
+    #[arg(long)]
+    event: Option<String>,
+    /// About this job
+    #[arg(long)]
+    job: Option<String>,
+    /// About the jobs of this upload
+    #[arg(long)]
+    upload: Option<String>,
+    #[arg(long)]
+    rule: Option<String>,
+    /// Told at this time or later, such as 2026-11-20T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Show one with all that is told
+    Show(One),
+    /// Send one again, now, with the same event id
+    Resend(One),
+}
+
+#[derive(clap::Args)]
+struct One {
+    #[arg(value_name = "DELIVERY_ID")]
+    id: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl Args {
+    pub fn run(self) -> Result<()> {
+        match self.act {
+            Some(Act::Show(one)) => show(one),
+            Some(Act::Resend(one)) => resend(one),
+            None => self.list(),
+        }
+    }
+
+    fn list(self) -> Result<()> {
+        let filters = [
+            ("status", &self.status),
+            ("kind", &self.kind),
+            ("event", &self.event),
+            ("job", &self.job),
+            ("upload", &self.upload),
+            ("rule", &self.rule),
+            ("since", &self.since),
+        ];
+        let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
+        let found: Listed<Value> = self.common.access.client()?.list("/v1/deliveries", &query, self.limit)?;
+        if self.common.json {
+            return output::json(&found.to_json());
+        }
+        print(&found.views)?;
+        if found.next_cursor.is_some() {
+            eprintln!("there are more; --limit shows them");
+        }
+        Ok(())
+    }
+}
+
+fn show(one: One) -> Result<()> {
+    let client = one.common.access.client()?;
+    output::json(&client.get(&path(&one.id), &[])?)
+}
+
+fn resend(one: One) -> Result<()> {
+    let client: Client = one.common.access.client()?;
+    let delivery = client.post(&format!("{}/resend", path(&one.id)), &json!({}))?;
+    if one.common.json { output::json(&delivery) } else { print(&[delivery]) }
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/deliveries/{}", segment(id))
+}
+
+fn print(deliveries: &[Value]) -> Result<()> {
+    let mut table = Table::new(&["DELIVERY", "STATUS", "EVENT", "RECEIVER", "TRIES", "TOLD", "ABOUT", "ERROR"], &[4]);
+    for delivery in deliveries {
+        let text = |name: &str| delivery[name].as_str().unwrap_or_default().to_owned();
+        table.row([
+            text("id"),
+            text("status"),
+            text("event"),
+            text("receiver"),
+            delivery["attempts"].to_string(),
+            output::time(&text("created_at")),
+            text("about"),
+            text("last_error"),
+        ]);
+    }
+    table.print()
+}

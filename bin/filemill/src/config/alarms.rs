@@ -1,0 +1,101 @@
+//! `[[alarms]]`: from the file's words to what is looked at and who is told.
+
+use super::file::{Alarm, ConfigFile, Number};
+use super::notify::email_to;
+use filemill_core::alarm::{AlarmRule, Bound, Metric, Scope};
+use filemill_core::duration::parse_duration;
+use filemill_core::limits;
+use filemill_core::notice::Receiver;
+use filemill_core::notify::NotifyRules;
+use filemill_core::size::ByteSize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Rates are over five minutes unless an alarm says otherwise.
+const WINDOW: Duration = Duration::from_secs(300);
+
+pub fn read(file: &ConfigFile, told: &NotifyRules) -> Result<Vec<AlarmRule>, String> {
+    if file.alarms.len() > limits::ALARMS_MAX {
+        return Err(format!("{} alarms are too many; use up to {}", file.alarms.len(), limits::ALARMS_MAX));
+    }
+    let mut seen = BTreeSet::new();
+    let one = |alarm: &Alarm| {
+        if !seen.insert(alarm.id.clone()) {
+            return Err(format!("alarm {:?} is given twice", alarm.id.as_str()));
+        }
+        rule_of(alarm, file, told).map_err(|e| format!("alarm {:?}: {e}", alarm.id.as_str()))
+    };
+    file.alarms.iter().map(one).collect()
+}
+
+fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<AlarmRule, String> {
+    let metric = Metric::parse(&alarm.metric)?;
+    if alarm.queue.is_some() && metric.scope() != Scope::EachQueue {
+        return Err(format!("{} is of no queue; leave `queue` out", alarm.metric));
+    }
+    if alarm.rule.is_some() && metric.scope() != Scope::EachRule {
+        return Err(format!("{} is of no rule; leave `rule` out", alarm.metric));
+    }
+    if let Some(rule) = alarm.rule.as_ref().filter(|id| !file.rules.iter().any(|rule| rule.id == **id)) {
+        return Err(format!("there is no rule {:?}", rule.as_str()));
+    }
+    let window = alarm.window.unwrap_or(WINDOW);
+    if window.is_zero() || window > limits::ALARM_WINDOW_MAX {
+        return Err("window: use \"1s\" to \"1h\"".to_owned());
+    }
+    let receivers = alarm.notify.iter().map(|text| receiver(text, file, told));
+    let notify = receivers.collect::<Result<Vec<_>, _>>()?;
+    Ok(AlarmRule {
+        id: alarm.id.clone(),
+        metric,
+        bound: bound(alarm)?,
+        queue: alarm.queue.clone(),
+        rule: alarm.rule.clone(),
+        lasts: alarm.lasts.unwrap_or_default(),
+        window,
+        notify,
+        repeat: alarm.repeat,
+        resolve: alarm.resolve,
+    })
+}
+
+fn bound(alarm: &Alarm) -> Result<Bound, String> {
+    let given = [
+        alarm.above.as_ref().map(|n| value(n).map(Bound::Above)),
+        alarm.at_least.as_ref().map(|n| value(n).map(Bound::AtLeast)),
+        alarm.below.as_ref().map(|n| value(n).map(Bound::Below)),
+        alarm.at_most.as_ref().map(|n| value(n).map(Bound::AtMost)),
+    ];
+    let mut given = given.into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(bound), None) => bound,
+        _ => Err("give one of `above`, `at_least`, `below`, `at_most`".to_owned()),
+    }
+}
+
+/// `5`, `"5%"`, `"5m"` (in seconds) or `"1GiB"` (in bytes).
+fn value(number: &Number) -> Result<f64, String> {
+    let text = match number {
+        Number::Plain(number) if number.is_finite() => return Ok(*number),
+        Number::Plain(_) => return Err("a limit is a finite number".to_owned()),
+        Number::Text(text) => text.trim(),
+    };
+    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let seconds = || parse_duration(text).ok().map(|duration| duration.as_secs_f64());
+    let bytes = || ByteSize::parse(text).ok().map(|size| size.0 as f64);
+    let read = percent.or_else(seconds).or_else(bytes).filter(|number: &f64| number.is_finite());
+    read.ok_or_else(|| format!("{text:?} is no limit; write for example 5, \"5%\", \"5m\" or \"1GiB\""))
+}
+
+/// `email:ADDRESS` or `webhook:NAME`.
+fn receiver(text: &str, file: &ConfigFile, told: &NotifyRules) -> Result<Receiver, String> {
+    if let Some(to) = text.strip_prefix("email:") {
+        let found = email_to(std::iter::once(to), file).map_err(|e| format!("notify: {e}"))?;
+        return found.into_iter().next().ok_or_else(|| "notify: no address".to_owned());
+    }
+    let known = told.all().iter().map(|rule| &rule.receiver);
+    let webhook = known.filter(|receiver| receiver.kind() == "webhook").find(|receiver| receiver.lane() == text);
+    webhook.cloned().ok_or_else(|| {
+        format!("notify: {text:?} is neither \"email:ADDRESS\" nor \"webhook:ID\" with the id of a [[notify]]")
+    })
+}

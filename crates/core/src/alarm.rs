@@ -1,0 +1,357 @@
+//! Alarms: a figure that is beyond its limit for a time raises one, and resolves it when it is back. Pure: the state that is
+//! stored, the value and the time give the next state and what is to be told.
+//!
+//! State and history are records, so that restarts and several processes see one truth. `for` is measured on the clock.
+
+use crate::ids::{AlarmChangeId, NoticeId};
+use crate::notice::{Notice, NoticeKind, Receiver};
+use crate::record::{RecordFields, RecordKind, Recorded};
+use crate::rule::{Name, QueueName, RuleId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+
+/// What there is one value of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Service,
+    EachQueue,
+    EachRule,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    DeadDepth,
+    QueueDepth,
+    QueueOldestAge,
+    JobErrorRate,
+    JobThrottleRate,
+    DeliveryFailed,
+    DiskFree,
+}
+
+/// One line for each: its name, what there is one of, and what its number is.
+pub const METRICS: &[(Metric, &str, Scope, &str)] = &[
+    (Metric::DeadDepth, "dead.depth", Scope::EachQueue, "dead letters"),
+    (Metric::QueueDepth, "queue.depth", Scope::EachQueue, "tasks that wait"),
+    (Metric::QueueOldestAge, "queue.oldest_age", Scope::EachQueue, "seconds that the oldest ready task has waited"),
+    (Metric::JobErrorRate, "job.error_rate", Scope::EachRule, "percent of the jobs that ended in the window failed"),
+    (Metric::JobThrottleRate, "job.throttle_rate", Scope::EachRule, "percent of the jobs that ended were throttled"),
+    (Metric::DeliveryFailed, "delivery.failed", Scope::Service, "dead deliveries of the last two days"),
+    (Metric::DiskFree, "disk.free", Scope::Service, "bytes that are free"),
+];
+
+impl Metric {
+    pub fn as_str(self) -> &'static str {
+        self.line().1
+    }
+
+    pub fn scope(self) -> Scope {
+        self.line().2
+    }
+
+    fn line(self) -> &'static (Metric, &'static str, Scope, &'static str) {
+        METRICS.iter().find(|line| line.0 == self).expect("every metric has its line")
+    }
+
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = || METRICS.iter().map(|line| line.1).collect::<Vec<_>>().join(", ");
+        let found = METRICS.iter().find(|line| line.1 == text).map(|line| line.0);
+        found.ok_or_else(|| format!("there is no metric {text:?}; known are {}", known()))
+    }
+}
+
+/// Beyond which values it is bad.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    Above(f64),
+    AtLeast(f64),
+    Below(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    pub fn is_crossed(self, value: f64) -> bool {
+        match self {
+            Bound::Above(limit) => value > limit,
+            Bound::AtLeast(limit) => value >= limit,
+            Bound::Below(limit) => value < limit,
+            Bound::AtMost(limit) => value <= limit,
+        }
+    }
+
+    pub fn limit(self) -> f64 {
+        match self {
+            Bound::Above(limit) | Bound::AtLeast(limit) | Bound::Below(limit) | Bound::AtMost(limit) => limit,
+        }
+    }
+}
+
+/// One `[[alarms]]` entry of the config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlarmRule {
+    pub id: Name,
+    pub metric: Metric,
+    pub bound: Bound,
+    /// Only of this queue or rule.
+    pub queue: Option<QueueName>,
+    pub rule: Option<RuleId>,
+    /// How long it must be bad before it is told.
+    pub lasts: Duration,
+    /// For rates: over the jobs that ended in so long.
+    pub window: Duration,
+    pub notify: Vec<Receiver>,
+    /// Told again after so long, while it lasts.
+    pub repeat: Option<Duration>,
+    /// Is the end told, too?
+    pub resolve: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmStatus {
+    #[default]
+    Ok,
+    /// Bad, but not for long enough.
+    Pending,
+    Raised,
+}
+
+impl AlarmStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlarmStatus::Ok => "ok",
+            AlarmStatus::Pending => "pending",
+            AlarmStatus::Raised => "raised",
+        }
+    }
+}
+
+/// As stored, one for each alarm and what it is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmState {
+    /// `alarm` or `alarm/of`.
+    pub id: String,
+    pub alarm: Name,
+    pub of: Option<String>,
+    pub status: AlarmStatus,
+    /// In this status.
+    pub since: Timestamp,
+    /// When it was last told that it is raised.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
+    /// At the last change.
+    pub value: f64,
+}
+
+/// As stored: the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmChange {
+    pub id: AlarmChangeId,
+    pub alarm: Name,
+    pub of: Option<String>,
+    pub at: Timestamp,
+    pub from: AlarmStatus,
+    pub to: AlarmStatus,
+    pub value: f64,
+    pub limit: f64,
+}
+
+/// What follows from a look at a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub state: AlarmState,
+    /// In the history; only raised and resolved ones are.
+    pub change: Option<AlarmChange>,
+    pub notice: Option<Notice>,
+}
+
+impl AlarmState {
+    pub fn new(alarm: &Name, of: Option<&str>, now: Timestamp) -> Self {
+        let id = of.map_or_else(|| alarm.to_string(), |of| format!("{alarm}/{of}"));
+        let (alarm, of) = (alarm.clone(), of.map(str::to_owned));
+        AlarmState { id, alarm, of, status: AlarmStatus::Ok, since: now, told_at: None, value: 0.0 }
+    }
+
+    /// `None`: nothing changes.
+    pub fn judge(&self, rule: &AlarmRule, value: f64, now: Timestamp) -> Option<Judgement> {
+        let is_bad = rule.bound.is_crossed(value);
+        let lasted = |since: Timestamp| now.since(since) >= rule.lasts;
+        let next = match self.status {
+            AlarmStatus::Ok if is_bad && rule.lasts.is_zero() => AlarmStatus::Raised,
+            AlarmStatus::Ok if is_bad => AlarmStatus::Pending,
+            AlarmStatus::Pending if is_bad && lasted(self.since) => AlarmStatus::Raised,
+            AlarmStatus::Pending | AlarmStatus::Raised if !is_bad => AlarmStatus::Ok,
+            AlarmStatus::Raised if self.is_to_repeat(rule, now) => {
+                let state = AlarmState { told_at: Some(now), value, ..self.clone() };
+                let notice = Some(state.notice(rule, NoticeKind::AlarmRaised, now));
+                return Some(Judgement { state, change: None, notice });
+            }
+            _ => return None,
+        };
+        Some(self.become_(next, rule, value, now))
+    }
+
+    fn is_to_repeat(&self, rule: &AlarmRule, now: Timestamp) -> bool {
+        let due = |every| self.told_at.is_none_or(|told| now.since(told) >= every);
+        rule.repeat.is_some_and(due)
+    }
+
+    fn become_(&self, next: AlarmStatus, rule: &AlarmRule, value: f64, now: Timestamp) -> Judgement {
+        let mut state = AlarmState { status: next, since: now, value, ..self.clone() };
+        let kind = match (self.status, next) {
+            (_, AlarmStatus::Raised) => Some(NoticeKind::AlarmRaised),
+            (AlarmStatus::Raised, _) => Some(NoticeKind::AlarmResolved),
+            _ => None,
+        };
+        state.told_at = (next == AlarmStatus::Raised).then_some(now);
+        let change = kind.map(|_| AlarmChange {
+            id: AlarmChangeId::of(&self.id, next.as_str(), now),
+            alarm: self.alarm.clone(),
+            of: self.of.clone(),
+            at: now,
+            from: self.status,
+            to: next,
+            value,
+            limit: rule.bound.limit(),
+        });
+        let told = kind.filter(|kind| *kind == NoticeKind::AlarmRaised || rule.resolve);
+        let notice = told.map(|kind| state.notice(rule, kind, now));
+        Judgement { state, change, notice }
+    }
+
+    fn notice(&self, rule: &AlarmRule, kind: NoticeKind, now: Timestamp) -> Notice {
+        let of_rule = rule.metric.scope() == Scope::EachRule;
+        Notice {
+            id: NoticeId::of(&self.id, kind.as_str(), kind as u8, now),
+            kind,
+            at: now,
+            about: self.id.clone(),
+            job: None,
+            upload: None,
+            rule: self.of.as_deref().filter(|_| of_rule).and_then(|of| Name::parse(of).ok()),
+            of: None,
+            data: json!({
+                "alarm": self.alarm,
+                "metric": rule.metric.as_str(),
+                "of": self.of,
+                "value": self.value,
+                "limit": rule.bound.limit(),
+                "since": self.since,
+            }),
+        }
+    }
+}
+
+impl Recorded for AlarmState {
+    const KIND: RecordKind = RecordKind::Alarm;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn fields(&self) -> RecordFields {
+        [("status".to_owned(), self.status.as_str().to_owned())].into()
+    }
+}
+
+impl Recorded for AlarmChange {
+    const KIND: RecordKind = RecordKind::AlarmChange;
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn fields(&self) -> RecordFields {
+        [("alarm".to_owned(), self.alarm.to_string())].into()
+    }
+}
+
+/// Jobs of a rule that ended in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndedJobs {
+    pub completed: u64,
+    pub failed: u64,
+    /// Of both, those that had to wait for a service that asked for time.
+    pub throttled: u64,
+}
+
+impl EndedJobs {
+    /// 100 if all failed, 0 if none ended.
+    pub fn error_percent(self) -> f64 {
+        percent(self.failed, self.completed + self.failed)
+    }
+
+    pub fn throttle_percent(self) -> f64 {
+        percent(self.throttled, self.completed + self.failed)
+    }
+}
+
+fn percent(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).plus(Duration::from_secs(secs))
+    }
+
+    fn rule(lasts: u64, repeat: Option<u64>) -> AlarmRule {
+        AlarmRule {
+            id: Name::parse("dead").expect("a name"),
+            metric: Metric::DeadDepth,
+            bound: Bound::Above(0.0),
+            queue: None,
+            rule: None,
+            lasts: Duration::from_secs(lasts),
+            window: Duration::from_secs(300),
+            notify: Vec::new(),
+            repeat: repeat.map(Duration::from_secs),
+            resolve: true,
+        }
+    }
+
+    /// What is told, by the second, while the values come every ten seconds.
+    fn told(rule: &AlarmRule, values: &[f64]) -> Vec<(u64, NoticeKind)> {
+        let mut state = AlarmState::new(&rule.id, Some("default"), at(0));
+        let mut told = Vec::new();
+        for (second, value) in (0..).step_by(10).zip(values) {
+            if let Some(judgement) = state.judge(rule, *value, at(second)) {
+                state = judgement.state;
+                told.extend(judgement.notice.map(|notice| (second, notice.kind)));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn it_is_raised_once_when_it_lasts_and_resolved_once_when_it_is_over() {
+        use NoticeKind::{AlarmRaised, AlarmResolved};
+        let bad_for = |n: usize| [vec![1.0; n], vec![0.0; 3]].concat();
+        assert_eq!(told(&rule(60, None), &bad_for(6)), []);
+        assert_eq!(told(&rule(60, None), &bad_for(9)), [(60, AlarmRaised), (90, AlarmResolved)]);
+        assert_eq!(told(&rule(0, None), &bad_for(1)), [(0, AlarmRaised), (10, AlarmResolved)]);
+        let flutters: Vec<f64> = (0..60).map(|n| f64::from(n % 5 != 0)).collect();
+        assert_eq!(told(&rule(60, None), &flutters), [], "a minute must be a whole one");
+    }
+
+    #[test]
+    fn it_is_told_again_while_it_lasts_if_it_says_so_and_its_end_only_if_it_says_so() {
+        let always = [1.0; 20];
+        let times: Vec<u64> = told(&rule(0, Some(60)), &always).into_iter().map(|(second, _)| second).collect();
+        assert_eq!(times, [0, 60, 120, 180]);
+        let silent = AlarmRule { resolve: false, ..rule(0, None) };
+        assert_eq!(told(&silent, &[1.0, 0.0]).len(), 1);
+    }
+
+    #[test]
+    fn a_rate_is_right_when_nothing_succeeds_and_when_nothing_ends() {
+        let rate = |completed, failed| EndedJobs { completed, failed, throttled: 0 }.error_percent();
+        assert_eq!((rate(0, 7), rate(0, 0), rate(19, 1), rate(3, 0)), (100.0, 0.0, 5.0, 0.0));
+        assert!(Bound::AtLeast(5.0).is_crossed(rate(19, 1)) && !Bound::Above(5.0).is_crossed(rate(19, 1)));
+    }
+}

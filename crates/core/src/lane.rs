@@ -1,0 +1,173 @@
+//! How a receiver does, as one process sees it: how many notices it may get at a time, and whether it is down. Pure.
+//!
+//! Nothing of it is stored. It only says what may be sent now; that everything is sent, and once at a time, is the
+//! deliveries' own affair. After a restart a receiver counts as well until it shows otherwise.
+
+use crate::limits;
+use crate::ports::NotifyError;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+
+#[derive(Clone, Debug, Default)]
+pub struct Lane {
+    /// In a row, with no success between.
+    failures: u32,
+    /// While it is down: when one notice finds out whether it is back.
+    probe_at: Timestamp,
+    /// It asked for time until then.
+    paused_until: Timestamp,
+    /// When it last did well after it had failed.
+    returned_at: Option<Timestamp>,
+    running: usize,
+    /// Where the search for ready notices goes on; `None` from the oldest.
+    pub scan_from: Option<String>,
+    /// Successes of the last minute, for receivers that take so many and no more.
+    told: VecDeque<Timestamp>,
+    digested_at: Option<Timestamp>,
+}
+
+impl Lane {
+    pub fn is_down(&self) -> bool {
+        self.failures >= limits::LANE_FAILURES_MAX
+    }
+
+    /// Did it come back at this try or behind it?
+    pub fn is_back_since(&self, tried_at: Option<Timestamp>) -> bool {
+        self.returned_at.is_some_and(|back| tried_at.is_some_and(|tried| tried <= back))
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.running == 0 && self.failures == 0
+    }
+
+    /// How many more may be sent now.
+    pub fn room(&self, now: Timestamp) -> usize {
+        if now < self.paused_until {
+            return 0;
+        }
+        if self.is_down() {
+            return usize::from(self.running == 0 && now >= self.probe_at);
+        }
+        limits::DELIVERIES_PER_LANE_MAX.saturating_sub(self.running)
+    }
+
+    /// Has it had as many single messages within the last minute as it may? Then it gets one that lists the rest, once a
+    /// minute: `Some(false)` says that even that has to wait.
+    pub fn digests(&mut self, now: Timestamp) -> Option<bool> {
+        let minute = std::time::Duration::from_secs(60);
+        while self.told.front().is_some_and(|at| now.since(*at) >= minute) {
+            self.told.pop_front();
+        }
+        let is_full = self.told.len() >= limits::MAILS_PER_MINUTE_MAX;
+        is_full.then(|| self.running == 0 && self.digested_at.is_none_or(|at| now.since(at) >= minute))
+    }
+
+    /// When there is room again; `None` if that is when a call ends.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        let probed = if self.is_down() { self.probe_at } else { Timestamp::ZERO };
+        (self.running == 0).then(|| probed.max(self.paused_until))
+    }
+
+    pub fn started(&mut self) {
+        self.running += 1;
+    }
+
+    pub fn digested(&mut self, now: Timestamp) {
+        self.digested_at = Some(now);
+    }
+
+    /// `chance` is uniform over u64 and spreads the looks of several processes.
+    pub fn ended(&mut self, outcome: Result<(), &NotifyError>, now: Timestamp, chance: u64) {
+        self.running = self.running.saturating_sub(1);
+        match outcome {
+            Ok(()) => self.did_well(now),
+            // the receiver answered: this notice is refused, the next one may not be
+            Err(NotifyError::Permanent { .. }) => {}
+            Err(NotifyError::Transient { retry_after, .. }) => {
+                self.failures = self.failures.saturating_add(1);
+                let spread = (limits::LANE_PROBE / 4).mul_f64(chance as f64 / u64::MAX as f64);
+                self.probe_at = now.plus(limits::LANE_PROBE - spread);
+                if let Some(wait) = retry_after {
+                    self.paused_until = now.plus((*wait).min(limits::RETRY_AFTER_MAX));
+                }
+            }
+        }
+    }
+
+    fn did_well(&mut self, now: Timestamp) {
+        if self.failures > 0 {
+            self.returned_at = Some(now);
+        }
+        self.failures = 0;
+        self.told.push_back(now);
+        while self.told.len() > limits::MAILS_PER_MINUTE_MAX {
+            self.told.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    fn transient(retry_after: Option<Duration>) -> NotifyError {
+        NotifyError::Transient { message: "down".into(), retry_after }
+    }
+
+    #[test]
+    fn a_receiver_that_is_down_is_asked_by_one_notice_at_a_time_until_it_is_back() {
+        let mut lane = Lane::default();
+        assert_eq!(lane.room(at(0)), limits::DELIVERIES_PER_LANE_MAX);
+        for second in 0..3 {
+            lane.started();
+            lane.ended(Err(&transient(None)), at(second), u64::MAX);
+        }
+        assert!(lane.is_down());
+        assert_eq!((lane.room(at(31)), lane.room(at(32))), (0, 1));
+        lane.started();
+        assert_eq!(lane.room(at(99)), 0, "one at a time");
+        lane.ended(Ok(()), at(99), 0);
+        assert_eq!(lane.room(at(99)), limits::DELIVERIES_PER_LANE_MAX);
+        assert!(lane.is_back_since(Some(at(2))) && !lane.is_back_since(Some(at(100))) && !lane.is_back_since(None));
+    }
+
+    #[test]
+    fn one_that_asks_for_time_gets_it_within_reason() {
+        let mut lane = Lane::default();
+        lane.started();
+        lane.ended(Err(&transient(Some(Duration::from_secs(90)))), at(0), 0);
+        assert_eq!((lane.room(at(89)), lane.room(at(90))), (0, limits::DELIVERIES_PER_LANE_MAX));
+        lane.started();
+        lane.ended(Err(&transient(Some(Duration::from_secs(1_000_000)))), at(100), 0);
+        assert!(lane.room(at(100 + 3600)) > 0);
+    }
+
+    #[test]
+    fn what_is_refused_for_good_says_nothing_against_the_receiver() {
+        let mut lane = Lane::default();
+        for _ in 0..9 {
+            lane.started();
+            lane.ended(Err(&NotifyError::Permanent { message: "no".into() }), at(0), 0);
+        }
+        assert!(!lane.is_down() && lane.is_idle());
+    }
+
+    #[test]
+    fn the_twenty_first_message_within_a_minute_is_a_digest() {
+        let mut lane = Lane::default();
+        for _ in 0..limits::MAILS_PER_MINUTE_MAX {
+            assert_eq!(lane.digests(at(5)), None);
+            lane.started();
+            lane.ended(Ok(()), at(5), 0);
+        }
+        assert_eq!(lane.digests(at(6)), Some(true));
+        lane.digested(at(6));
+        assert_eq!(lane.digests(at(30)), Some(false));
+        assert_eq!(lane.digests(at(65)), None, "the minute is over");
+    }
+}
