@@ -77,10 +77,10 @@ impl Lane {
     }
 
     /// `chance` is uniform over u64 and spreads the looks of several processes.
-    pub fn ended(&mut self, outcome: Result<(), &NotifyError>, now: Timestamp, chance: u64) {
+    pub fn ended(&mut self, outcome: Result<&(), &NotifyError>, now: Timestamp, chance: u64) {
         self.running = self.running.saturating_sub(1);
         match outcome {
-            Ok(()) => self.did_well(now),
+            Ok(&()) => self.did_well(now),
             // the receiver answered: this notice is refused, the next one may not be
             Err(NotifyError::Permanent { .. }) => {}
             Err(NotifyError::Transient { retry_after, .. }) => {
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!((lane.room(at(31)), lane.room(at(32))), (0, 1));
         lane.started();
         assert_eq!(lane.room(at(99)), 0, "one at a time");
-        lane.ended(Ok(()), at(99), 0);
+        lane.ended(Ok(&()), at(99), 0);
         assert_eq!(lane.room(at(99)), limits::DELIVERIES_PER_LANE_MAX);
         assert!(lane.is_back_since(Some(at(2))) && !lane.is_back_since(Some(at(100))) && !lane.is_back_since(None));
     }
@@ -163,7 +163,7 @@ mod tests {
         for _ in 0..limits::MAILS_PER_MINUTE_MAX {
             assert_eq!(lane.digests(at(5)), None);
             lane.started();
-            lane.ended(Ok(()), at(5), 0);
+            lane.ended(Ok(&()), at(5), 0);
         }
         assert_eq!(lane.digests(at(6)), Some(true));
         lane.digested(at(6));

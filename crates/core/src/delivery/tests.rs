@@ -73,7 +73,7 @@ fn one_that_failed_waits_for_its_time_unless_its_receiver_comes_back() {
     assert!(!failed.is_ready(&lane, after(80)), "but not all the time");
     assert!(!failed.is_ready(&Lane::default(), after(90)), "nothing is known of the receiver");
     lane.started();
-    lane.ended(Ok(()), after(95), 0);
+    lane.ended(Ok(&()), after(95), 0);
     assert!(failed.is_ready(&lane, after(96)));
     let refused = failed.claimed(after(96)).failed(&down(), after(97), 0);
     assert_eq!((refused.due_at, refused.failures), (failed.due_at, failed.failures), "its own time stays");

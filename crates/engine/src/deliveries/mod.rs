@@ -100,7 +100,7 @@ fn note(engine: &Engine, lanes: &mut Lanes, ended: Result<Called, tokio::task::J
     let (now, chance) = (engine.now(), engine.inner.ports.chance.number());
     let health = lanes.entry(lane.clone()).or_default();
     let was_down = health.is_down();
-    health.ended(outcome.as_ref().map(|()| ()), now, chance);
+    health.ended(outcome.as_ref(), now, chance);
     match (was_down, health.is_down()) {
         (false, true) => {
             tracing::warn!(receiver = lane, "receiver does not answer well; one notice at a time tries it")

@@ -22,9 +22,12 @@ const WHOSE: [&str; 3] = ["own", "mate", "far"];
 const NO: [u16; 3] = [403; 3];
 const ALL: [u16; 3] = [200, 200, 404];
 
+/// Of own, a colleague's, another tenant's.
+type Each = [u16; 3];
+
 /// Statuses by whose the object (or, of an operation on buckets, the bucket) is.
 #[rustfmt::skip]
-const TABLE: &[(&str, [u16; 3], [u16; 3], [u16; 3], [u16; 3])] = &[
+const TABLE: &[(&str, Each, Each, Each, Each)] = &[
     // operation           uploader         viewer           operator         admin
     ("get",                [200, 404, 404], ALL,             ALL,             ALL),
     ("head",               [200, 404, 404], ALL,             ALL,             ALL),
