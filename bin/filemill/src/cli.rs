@@ -14,6 +14,7 @@ mod job;
 mod jobs;
 mod keys;
 mod ls;
+mod order;
 mod put;
 mod queues;
 mod reconcile;

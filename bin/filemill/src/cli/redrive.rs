@@ -1,16 +1,14 @@
 //! `filemill redrive`: dead letters back to work: by name, or all that a filter finds, counted first.
 
 use super::dead::Filter;
+use super::order;
 use crate::client::access::Access;
-use crate::client::{Client, segment};
 use crate::exit::Ending;
 use crate::output;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
-/// How often a redrive that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const NOUN: &str = "redrives";
 
 #[derive(clap::Args)]
 #[command(after_help = crate::exit::EXIT_CODES)]
@@ -24,7 +22,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     /// Letters a second
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = order::rate)]
     rate: Option<u32>,
     /// Laid over the jobs' own options, which then run from their start; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::key_value)]
@@ -52,14 +50,14 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let client = self.access.client()?;
         let answer = match &self.cancel {
-            Some(order) => client.post(&format!("{}/cancel", path_of(order)), &json!({}))?,
+            Some(id) => client.post(&format!("{}/cancel", order::path(NOUN, id)), &json!({}))?,
             None => client.post("/v1/redrives", &self.wish()?)?,
         };
         if self.dry_run {
             let counted = format!("{} letters would be redriven", answer["count"]);
             return if self.json { output::json(&answer) } else { output::line(counted) };
         }
-        let answer = if self.wait { finished(&client, answer)? } else { answer };
+        let answer = if self.wait { order::finished(&client, NOUN, answer)? } else { answer };
         if self.json {
             output::json(&answer)?;
         } else {
@@ -93,25 +91,6 @@ impl Args {
         }
         Ok(wish)
     }
-}
-
-/// `50` or `50/s`
-fn rate(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix("/s").unwrap_or(text);
-    number.parse().map_err(|_| "write letters a second, such as 50 or 50/s".to_owned())
-}
-
-fn finished(client: &Client, mut order: Value) -> Result<Value> {
-    let path = path_of(order["id"].as_str().unwrap_or_default());
-    while order["status"] == "running" {
-        std::thread::sleep(LOOK_EVERY);
-        order = client.get(&path, &[])?;
-    }
-    Ok(order)
-}
-
-fn path_of(order: &str) -> String {
-    format!("/v1/redrives/{}", segment(order))
 }
 
 fn summary(order: &Value) -> String {

@@ -1,16 +1,15 @@
 //! `filemill rules backfill`: a rule run over objects that are there already, counted first, at a rate.
 
+use crate::cli::order;
 use crate::client::access::Access;
-use crate::client::{Client, segment};
+use crate::client::segment;
 use crate::exit::Ending;
 use crate::output;
 use anyhow::Result;
 use filemill_core::size::ByteSize;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-/// How often an order that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const NOUN: &str = "backfills";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -30,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// Jobs a second
-    #[arg(long, value_name = "N/s", value_parser = rate)]
+    #[arg(long, value_name = "N/s", value_parser = order::rate)]
     rate: Option<u32>,
     /// Wait until all jobs are started
     #[arg(long, conflicts_with = "dry_run")]
@@ -52,11 +51,11 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let client = self.access.client()?;
         let answer = match (self.show, self.cancel) {
-            (true, _) => client.get(&path_of(&self.name), &[])?,
-            (_, true) => client.post(&format!("{}/cancel", path_of(&self.name)), &json!({}))?,
+            (true, _) => client.get(&order::path(NOUN, &self.name), &[])?,
+            (_, true) => client.post(&format!("{}/cancel", order::path(NOUN, &self.name)), &json!({}))?,
             _ => client.post(&format!("/v1/rules/{}/backfill", segment(&self.name)), &self.wish())?,
         };
-        let answer = if self.wait { finished(&client, answer)? } else { answer };
+        let answer = if self.wait { order::finished(&client, NOUN, answer)? } else { answer };
         match (self.json, self.dry_run) {
             (true, _) => output::json(&answer)?,
             (false, true) => print_count(&answer)?,
@@ -80,25 +79,6 @@ impl Args {
         }
         wish
     }
-}
-
-/// `50` or `50/s`
-fn rate(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix("/s").unwrap_or(text);
-    number.parse().map_err(|_| "write jobs a second, such as 50 or 50/s".to_owned())
-}
-
-fn finished(client: &Client, mut order: Value) -> Result<Value> {
-    let path = path_of(order["id"].as_str().unwrap_or_default());
-    while order["status"] == "running" {
-        std::thread::sleep(LOOK_EVERY);
-        order = client.get(&path, &[])?;
-    }
-    Ok(order)
-}
-
-fn path_of(order: &str) -> String {
-    format!("/v1/backfills/{}", segment(order))
 }
 
 fn summary(order: &Value) -> String {
