@@ -16,6 +16,7 @@ mod queues;
 mod report;
 mod service;
 mod signing;
+mod soak;
 mod toolbox;
 mod transfer;
 mod workplace;
@@ -75,6 +76,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Seven tenths of the capacity for minutes or hours, and whether the service stays as it was
+    Soak(soak::Args),
     /// The bare PUT-to-file server that large and durable uploads are compared with
     #[command(hide = true)]
     Peer(peer::Args),
@@ -126,6 +129,7 @@ type Measure = fn(&Plan<'_>) -> Result<Vec<report::Row>>;
 fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
+        Some(Command::Soak(args)) => return soak::run(&args),
         Some(Command::Peer(args)) => return peer::run(&args),
         Some(Command::Inside(args)) => return inside::run(&args),
         None => {}

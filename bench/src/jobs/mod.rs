@@ -14,7 +14,7 @@ pub mod sentiment;
 pub mod zip;
 
 mod feed;
-mod load;
+pub mod load;
 mod stored;
 
 use crate::contest::{Contest, Outcome};
@@ -57,7 +57,7 @@ impl Plan<'_> {
 }
 
 /// One thread is enough for a client, and leaves the other core to the server.
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 

@@ -1,0 +1,211 @@
+//! A soak: the service at seven tenths of what it can do, for minutes or hours, and whether it stays as it was: memory that
+//! does not creep, descriptors that do not pile up, a log that stays bounded, a backlog that goes back to nothing.
+//!
+//! Each unit of load is an upload that starts a job, and the deletion of an older one with its result. A verdict that is
+//! broken ends the program with an error.
+
+use crate::connection::Connection;
+use crate::input;
+use crate::jobs::{block_on, load};
+use crate::process::Process;
+use crate::service::Service;
+use crate::signing::Signer;
+use crate::workplace::Workplace;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Of the measured capacity.
+const SHARE: f64 = 0.7;
+const CONNECTIONS: usize = 8;
+/// Uploads that show the capacity.
+const CALIBRATION: u64 = 2000;
+/// Uploads that stand before the oldest is deleted.
+const KEPT: u64 = 2000;
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Caches fill and the allocator settles: nothing before this is judged.
+const WARM_UP: f64 = 0.3;
+/// Of the mean, in ten minutes.
+const MEMORY_SLOPE_MAX: f64 = 0.01;
+const DESCRIPTORS_SPREAD_MAX: u64 = 16;
+/// The write-ahead log is restarted at 64 MiB; twice that is out of hand.
+const LOG_BYTES_MAX: u64 = 128 << 20;
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[arg(long, default_value_t = 5)]
+    minutes: u64,
+    /// A folder on the disk to use [default: beside this program]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The program to measure [default: `filemill` beside this program]
+    #[arg(long)]
+    filemill: Option<PathBuf>,
+}
+
+/// The service at one moment.
+struct Look {
+    at: f64,
+    memory: u64,
+    descriptors: u64,
+    log_bytes: u64,
+    backlog: u64,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let workplace = Workplace::new(args.dir.as_deref(), args.filemill.as_deref())?;
+    let service = Service::start(&workplace, "soak")?;
+    let log = workplace.folder("soak")?.join("data/filemill.db-wal");
+    let capacity = calibrate(&service)?;
+    let rate = capacity * SHARE;
+    println!("capacity {capacity:.0} jobs a second; {} minutes at {rate:.0}", args.minutes);
+    let looks = block_on(soak(&service, rate, Duration::from_secs(args.minutes * 60), &log))?;
+    let drained = drain(&service)?;
+    service.stop()?;
+    judge(&looks, drained)
+}
+
+/// Jobs a second, from the first upload to the last job's end.
+fn calibrate(service: &Service) -> Result<f64> {
+    let signer = Signer::new(service, "uploads")?;
+    let requests = (0..CALIBRATION).map(|n| upload(&signer, "calibration", n)).collect();
+    let begun = Instant::now();
+    block_on(load::drive(service.s3, CONNECTIONS, requests))?;
+    while backlog(service)? > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(CALIBRATION as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn upload(signer: &Signer, folder: &str, number: u64) -> Vec<u8> {
+    let mut request = signer.put(&format!("hello/{folder}/{number}"), input::SMALL_BYTES as u64);
+    request.extend_from_slice(&input::small(number));
+    request
+}
+
+/// Requests go out at their times, whatever the answers take; a client that falls behind catches up.
+async fn soak(service: &Service, rate: f64, lasts: Duration, log: &std::path::Path) -> Result<Vec<Look>> {
+    let begun = Instant::now();
+    let each = Duration::from_secs_f64(CONNECTIONS as f64 / rate);
+    let clients = (0..CONNECTIONS as u64).map(|nth| client(service, nth, each, begun, lasts));
+    let looking = async {
+        let mut looks = Vec::new();
+        while begun.elapsed() < lasts {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let look = look(service, begun, log)?;
+            println!(
+                "{:6.0} s  {:7.1} MiB  {:4} descriptors  log {:6.1} MiB  backlog {}",
+                look.at,
+                look.memory as f64 / 1048576.0,
+                look.descriptors,
+                look.log_bytes as f64 / 1048576.0,
+                look.backlog
+            );
+            looks.push(look);
+        }
+        anyhow::Ok(looks)
+    };
+    let (looks, clients) = tokio::join!(looking, futures::future::try_join_all(clients));
+    clients?;
+    looks
+}
+
+async fn client(service: &Service, nth: u64, each: Duration, begun: Instant, lasts: Duration) -> Result<()> {
+    let mut connection = Connection::open(service.s3).await?;
+    let mut number = 0u32;
+    while begun.elapsed() < lasts {
+        let due = each * number;
+        tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+        // links end after an hour, so they are made as they are used
+        let signer = Signer::new(service, "uploads")?;
+        let mine = u64::from(number) * CONNECTIONS as u64 + nth;
+        connection.ask(&upload(&signer, "soak", mine)).await?.expect(200)?;
+        if let Some(old) = mine.checked_sub(KEPT) {
+            let results = Signer::new(service, "results")?;
+            for of in [&signer, &results] {
+                connection.ask(&of.delete(&format!("hello/soak/{old}"))).await?.expect(204)?;
+            }
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+fn look(service: &Service, begun: Instant, log: &std::path::Path) -> Result<Look> {
+    let process: Process = service.process();
+    Ok(Look {
+        at: begun.elapsed().as_secs_f64(),
+        memory: process.memory()?,
+        descriptors: fs::read_dir(format!("/proc/{}/fd", process.0))?.count() as u64,
+        log_bytes: fs::metadata(log).map_or(0, |file| file.len()),
+        backlog: backlog(service)?,
+    })
+}
+
+/// Objects not yet ingested, and open jobs.
+fn backlog(service: &Service) -> Result<u64> {
+    let text = metrics(service.api, &service.token)?;
+    let figure = |name: &str| -> Result<f64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.with_context(|| format!("no {name} in the metrics"))?.trim().parse().context("a figure")
+    };
+    let names =
+        ["filemill_announcements_waiting ", "filemill_jobs{status=\"queued\"} ", "filemill_jobs{status=\"running\"} "];
+    let sum: f64 = names.into_iter().map(figure).sum::<Result<f64>>()?;
+    Ok(sum as u64)
+}
+
+fn metrics(api: SocketAddr, token: &str) -> Result<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(api)?;
+    let head =
+        format!("GET /metrics HTTP/1.1\r\nhost: {api}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// How long the backlog took to go.
+fn drain(service: &Service) -> Result<Duration> {
+    let begun = Instant::now();
+    while backlog(service)? > 0 {
+        ensure!(begun.elapsed() < DRAIN_MAX, "the backlog is still {} after {DRAIN_MAX:?}", backlog(service)?);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(begun.elapsed())
+}
+
+fn judge(looks: &[Look], drained: Duration) -> Result<()> {
+    let warm = &looks[(looks.len() as f64 * WARM_UP) as usize..];
+    ensure!(warm.len() >= 5, "too short to judge: {} looks after the warm-up", warm.len());
+    let slope = slope_of_mean(warm);
+    let of = |field: fn(&Look) -> u64| {
+        let values = || warm.iter().map(field);
+        (values().min().unwrap_or(0), values().max().unwrap_or(0))
+    };
+    let ((fewest, most), (_, log_bytes)) = (of(|look| look.descriptors), of(|look| look.log_bytes));
+    println!(
+        "memory {:+.2} % in ten minutes; descriptors {fewest} to {most}; log {} MiB at most; drained in {drained:?}",
+        slope * 100.0,
+        log_bytes >> 20
+    );
+    ensure!(slope < MEMORY_SLOPE_MAX, "memory creeps");
+    ensure!(most - fewest <= DESCRIPTORS_SPREAD_MAX, "descriptors pile up");
+    ensure!(log_bytes <= LOG_BYTES_MAX, "the log grows");
+    println!("it stays as it was");
+    Ok(())
+}
+
+/// Least squares: how much of its mean the memory gains in ten minutes.
+fn slope_of_mean(looks: &[Look]) -> f64 {
+    let count = looks.len() as f64;
+    let mean = |values: &dyn Fn(&Look) -> f64| looks.iter().map(values).sum::<f64>() / count;
+    let (time, memory) = (mean(&|look| look.at), mean(&|look| look.memory as f64));
+    let covariance: f64 = looks.iter().map(|look| (look.at - time) * (look.memory as f64 - memory)).sum();
+    let variance: f64 = looks.iter().map(|look| (look.at - time).powi(2)).sum();
+    covariance / variance * 600.0 / memory
+}
