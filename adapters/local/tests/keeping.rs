@@ -70,7 +70,12 @@ async fn whatever_is_planted_is_found_and_nothing_else() {
         ("references_do_not_match", |_, db| run(db, "UPDATE blobs SET refs = refs + 1 WHERE size = 300000")),
         ("object_without_file", |_, db| run(db, "DELETE FROM announcements WHERE key = 'small'")),
         ("bucket_counts_wrong", |_, db| run(db, "UPDATE buckets SET bytes = bytes + 1")),
-        ("file_without_object", |_, db| run(db, "INSERT INTO files VALUES ('f', 'uploads', 'ghost', '0', NULL, '{}')")),
+        ("file_without_object", |_, db| {
+            run(
+                db,
+                "INSERT INTO files (id, bucket, key, sequencer, document) VALUES ('f', 'uploads', 'ghost', '0', '{}')",
+            )
+        }),
         ("task_without_job", |_, db| {
             run(
                 db,
