@@ -91,20 +91,23 @@ const LEFTOVERS: &[(&str, &str, &str)] = &[
         "chunks_of_ended_job",
         "chunk records or surveys of a job that ended, or of none",
         "SELECT DISTINCT c.job FROM (SELECT job FROM chunks UNION SELECT job FROM surveys) c LEFT JOIN jobs ON id = c.job
-         WHERE id IS NULL OR (status NOT IN ('queued', 'running') AND json_extract(document, '$.finished_at') < :before)",
+         WHERE id IS NULL OR (status NOT IN ('queued', 'running') AND document ->> 'resumable_until' IS NULL
+             AND json_extract(document, '$.finished_at') < :before)",
     ),
     (
         "task_of_ended_job",
         "a task of a job that ended",
         "SELECT DISTINCT job FROM tasks JOIN jobs ON id = job
-         WHERE status NOT IN ('queued', 'running') AND json_extract(document, '$.finished_at') < :before",
+         WHERE status NOT IN ('queued', 'running') AND document ->> 'resumable_until' IS NULL
+             AND json_extract(document, '$.finished_at') < :before",
     ),
     (
         "parts_of_ended_job",
         "a multipart upload of a job that ended, or of none",
         "SELECT multiparts.id FROM multiparts LEFT JOIN jobs ON jobs.id = json_extract(attributes, '$.origin.job')
          WHERE json_extract(attributes, '$.origin.job') IS NOT NULL AND begun_at < :before_millis AND (jobs.id IS NULL
-             OR (status NOT IN ('queued', 'running') AND json_extract(document, '$.finished_at') < :before))",
+             OR (status NOT IN ('queued', 'running') AND document ->> 'resumable_until' IS NULL
+                 AND json_extract(document, '$.finished_at') < :before))",
     ),
     (
         "multipart_forgotten",

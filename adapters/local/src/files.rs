@@ -6,7 +6,7 @@ use crate::jobs::page_of;
 use crate::listing::behind_all_with;
 use crate::rows::{documents, maybe_document};
 use filemill_core::file::File;
-use filemill_core::ids::{FileId, UploadId};
+use filemill_core::ids::{FileId, KeyId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::{FileQuery, Page, StateError};
 use filemill_core::time::Timestamp;
@@ -71,10 +71,15 @@ pub(crate) fn upload(sql: &Connection, id: &UploadId) -> Step<Option<Upload>, St
 }
 
 /// Upload ids sort by their time.
-pub(crate) fn upload_for(sql: &Connection, bucket: &BucketName, key: &ObjectKey) -> Step<Option<Upload>, StateError> {
+pub(crate) fn upload_for(
+    sql: &Connection,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    by: Option<&KeyId>,
+) -> Step<Option<Upload>, StateError> {
     let query = "SELECT document FROM uploads
-        WHERE bucket = ?1 AND key = ?2 AND status <> 'received' ORDER BY id DESC LIMIT 1";
-    maybe_document(sql, query, params![bucket.as_str(), key.as_str()])
+        WHERE bucket = ?1 AND key = ?2 AND status <> 'received' AND document ->> 'by' IS ?3 ORDER BY id DESC LIMIT 1";
+    maybe_document(sql, query, params![bucket.as_str(), key.as_str(), by.map(|by| by.as_str())])
 }
 
 pub(crate) fn overdue_uploads(sql: &Connection, before: Timestamp, limit: u32) -> Step<Vec<Upload>, StateError> {

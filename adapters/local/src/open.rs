@@ -19,6 +19,7 @@ use crate::presign::Presigner;
 use crate::queue::LeaseCounters;
 use crate::readers::{Readers, keep_plans};
 use crate::recovery::{self, Recovered};
+use crate::restore;
 use crate::set_aside::SetAside;
 use crate::stage::Stages;
 use crate::store::{LocalStore, Threads};
@@ -42,6 +43,8 @@ pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 pub enum OpenError {
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
+    #[error("a restore into {} broke off; remove the folder and restore again", .0.display())]
+    HalfRestored(PathBuf),
     #[error("the data folder cannot be used: {0}")]
     Io(#[from] io::Error),
     #[error("the state file cannot be used: {0}")]
@@ -58,6 +61,9 @@ impl LocalStore {
         let presigner = Presigner::new(&config).map_err(OpenError::Endpoint)?;
         durable::make_folder(&config.dir)?;
         let lock = lock(&config.dir)?;
+        if config.dir.join(restore::UNNAMED).exists() {
+            return Err(OpenError::HalfRestored(config.dir));
+        }
         durable::remove_scratch(&config.dir, backup::SCRATCH)?;
         let path = config.dir.join("filemill.db");
         // SQLite would make it readable for others; what it puts beside it takes its mode
@@ -127,7 +133,7 @@ impl LocalStore {
 }
 
 /// Held until the file is closed, at the latest when the process ends.
-fn lock(dir: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
     let file = durable::open_file(&dir.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -20,6 +20,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The state file's name until all is there.
+pub(crate) const UNNAMED: &str = "filemill.db.restoring";
 /// Of the documents; a manifest has about 120 bytes for each blob file.
 const DOCUMENT_BYTES_MAX: u64 = 1024 * MIB;
 
@@ -54,10 +56,11 @@ pub fn restore_backup(input: impl Read, dir: &Path) -> Result<Restored, RestoreE
     if fs::read_dir(dir)?.next().is_some() {
         return Err(RestoreError::NotEmpty(dir.to_owned()));
     }
-    let _lock = durable::open_file(&dir.join("lock"))?;
+    // a service that is started on the folder meanwhile finds it in use
+    let _lock = crate::open::lock(dir).map_err(|_| RestoreError::NotEmpty(dir.to_owned()))?;
     let pins = Pins::new(chores().0);
     let blobs = BlobFolder::open(dir.join("blobs"), pins, Arc::new(Health::default()), None)?;
-    let unnamed = dir.join("filemill.db.restoring");
+    let unnamed = dir.join(UNNAMED);
     let restored = unpack(input, |name| match name {
         Name::State => durable::create_file(&unnamed).map(Some),
         Name::Blob(blob) => {

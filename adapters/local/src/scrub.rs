@@ -113,11 +113,24 @@ fn check(blobs: &Arc<crate::blobs::BlobFolder>, place: &mut Place, found: &mut F
     place.checked = if is_done { size } else { read_to };
 }
 
+/// `Err` tells of damage; what may pass (no descriptor left, say) is no damage, and the next round looks again.
 fn read(blobs: &Arc<crate::blobs::BlobFolder>, piece: Piece) -> Result<(), String> {
     forget_cached(blobs, &piece);
     let pin = blobs.pins.ticket().pin(vec![piece.blob]);
     let mut reader = PiecesReader::new(Arc::clone(blobs), vec![piece], pin);
-    io::copy(&mut reader, &mut io::sink()).map(drop).map_err(|e| e.to_string())
+    match io::copy(&mut reader, &mut io::sink()) {
+        Ok(_) => Ok(()),
+        Err(e)
+            if e.kind() == io::ErrorKind::InvalidData
+                || e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) =>
+        {
+            Err(e.to_string())
+        }
+        Err(e) => {
+            tracing::warn!(error = %e, "stored bytes could not be read again now");
+            Ok(())
+        }
+    }
 }
 
 fn place(sql: &Connection) -> rusqlite::Result<Place> {

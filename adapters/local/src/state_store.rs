@@ -16,7 +16,7 @@ use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
-use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::ids::{FileId, JobId, KeyId, UploadId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::*;
@@ -121,8 +121,13 @@ impl StateStore for LocalStore {
         self.look(|sql| files::upload(sql, id))
     }
 
-    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError> {
-        self.look(|sql| files::upload_for(sql, bucket, key))
+    async fn upload_for(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        by: Option<&KeyId>,
+    ) -> Result<Option<Upload>, StateError> {
+        self.look(|sql| files::upload_for(sql, bucket, key, by))
     }
 
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError> {

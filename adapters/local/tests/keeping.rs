@@ -194,6 +194,7 @@ async fn a_backup_that_was_cut_or_changed_is_refused() {
     assert!(matches!(refused, Err(RestoreError::NoBackup(why)) if why.contains("is not what was backed up")));
     assert!(restore_backup(&backup[..], target.path()).is_err());
     assert!(!target.path().join("filemill.db").exists(), "what was not restored whole is no store");
+    assert!(matches!(try_open(target.path()), Err(OpenError::HalfRestored(_))), "and none is begun over it");
 }
 
 #[tokio::test]

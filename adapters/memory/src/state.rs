@@ -10,7 +10,7 @@ use filemill_core::chunks::Survey;
 use filemill_core::event::LiveEvent;
 use filemill_core::file::File;
 use filemill_core::finding::{Finding, FindingRecord};
-use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::ids::{FileId, JobId, KeyId, UploadId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits::PAGE_MAX;
 use filemill_core::object::{BucketName, ObjectKey};
@@ -316,9 +316,15 @@ impl StateStore for MemoryStore {
         self.read("upload", |w, _| Ok(w.tables.uploads.get(id).cloned())).await
     }
 
-    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError> {
+    async fn upload_for(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        by: Option<&KeyId>,
+    ) -> Result<Option<Upload>, StateError> {
         self.read("upload_for", |w, _| {
-            let is_wanted = |u: &&Upload| u.status != UploadStatus::Received && u.bucket == *bucket && u.key == *key;
+            let is_its = |u: &Upload| u.bucket == *bucket && u.key == *key && u.by.as_ref() == by;
+            let is_wanted = |u: &&Upload| u.status != UploadStatus::Received && is_its(u);
             Ok(w.tables.uploads.values().rev().find(is_wanted).cloned())
         })
         .await

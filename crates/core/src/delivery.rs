@@ -138,8 +138,10 @@ impl Delivery {
     /// Tried again later, or dead. `chance` is uniform over u64 and spreads retries.
     pub fn failed(&self, error: &NotifyError, now: Timestamp, chance: u64) -> Delivery {
         let message = error.message().chars().take(limits::DELIVERY_ERROR_CHARS_MAX).collect();
-        let NotifyError::Transient { retry_after, .. } = error else {
-            return self.ended(DeliveryStatus::Dead, Some(message), now);
+        let retry_after = match error {
+            NotifyError::Permanent { .. } => return self.ended(DeliveryStatus::Dead, Some(message), now),
+            NotifyError::Transient { retry_after, .. } => *retry_after,
+            NotifyError::NotTaken { .. } => None,
         };
         if now >= self.gives_up_at {
             return self.ended(DeliveryStatus::Dead, Some(message), now);

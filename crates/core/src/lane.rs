@@ -7,6 +7,7 @@ use crate::limits;
 use crate::ports::NotifyError;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default)]
 pub struct Lane {
@@ -36,8 +37,11 @@ impl Lane {
         self.returned_at.is_some_and(|back| tried_at.is_some_and(|tried| tried <= back))
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.running == 0 && self.failures == 0
+    /// Nothing of it is worth remembering: what it was told in the last minute is.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        let is_recent = |at: &Timestamp| now.since(*at) < Duration::from_secs(60);
+        let remembers = self.told.back().is_some_and(is_recent) || self.digested_at.as_ref().is_some_and(is_recent);
+        self.running == 0 && self.failures == 0 && !remembers
     }
 
     /// How many more may be sent now.
@@ -54,7 +58,7 @@ impl Lane {
     /// Has it had as many single messages within the last minute as it may? Then it gets one that lists the rest, once a
     /// minute: `Some(false)` says that even that has to wait.
     pub fn digests(&mut self, now: Timestamp) -> Option<bool> {
-        let minute = std::time::Duration::from_secs(60);
+        let minute = Duration::from_secs(60);
         while self.told.front().is_some_and(|at| now.since(*at) >= minute) {
             self.told.pop_front();
         }
@@ -82,7 +86,7 @@ impl Lane {
         match outcome {
             Ok(&()) => self.did_well(now),
             // the receiver answered: this notice is refused, the next one may not be
-            Err(NotifyError::Permanent { .. }) => {}
+            Err(NotifyError::Permanent { .. } | NotifyError::NotTaken { .. }) => {}
             Err(NotifyError::Transient { retry_after, .. }) => {
                 self.failures = self.failures.saturating_add(1);
                 let spread = (limits::LANE_PROBE / 4).mul_f64(chance as f64 / u64::MAX as f64);
@@ -154,7 +158,7 @@ mod tests {
             lane.started();
             lane.ended(Err(&NotifyError::Permanent { message: "no".into() }), at(0), 0);
         }
-        assert!(!lane.is_down() && lane.is_idle());
+        assert!(!lane.is_down() && lane.is_idle(at(99)));
     }
 
     #[test]
@@ -169,5 +173,23 @@ mod tests {
         lane.digested(at(6));
         assert_eq!(lane.digests(at(30)), Some(false));
         assert_eq!(lane.digests(at(65)), None, "the minute is over");
+    }
+
+    #[test]
+    fn a_notice_that_is_not_taken_says_nothing_of_the_receiver() {
+        let mut lane = Lane::default();
+        for _ in 0..10 {
+            lane.started();
+            lane.ended(Err(&NotifyError::NotTaken { message: "status 404".into() }), at(0), 0);
+        }
+        assert!(!lane.is_down() && lane.room(at(0)) > 0);
+    }
+
+    #[test]
+    fn what_was_told_within_a_minute_is_remembered() {
+        let mut lane = Lane::default();
+        lane.started();
+        lane.ended(Ok(&()), at(0), 0);
+        assert!(!lane.is_idle(at(59)) && lane.is_idle(at(60)));
     }
 }

@@ -7,6 +7,7 @@ use crate::rule::{Name, RuleId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What may be told; the order is that of things which happen at the same instant.
@@ -130,7 +131,10 @@ impl Receiver {
         match self {
             Receiver::Live => "live".to_owned(),
             Receiver::Webhook { name } => format!("webhook:{name}"),
-            Receiver::UploadWebhook { origin, .. } => format!("webhook:{origin}"),
+            // one address that answers badly is no word on the others of its host
+            Receiver::UploadWebhook { url, origin } => {
+                format!("webhook:{origin}#{}", &hex::encode(Sha256::digest(url.as_bytes()))[..12])
+            }
             Receiver::Email { to } => format!("email:{to}"),
         }
     }

@@ -1,10 +1,11 @@
 //! What doors may order: uploads, cancel, retry, delete. Each checks its request, then makes one durable change.
 
-use crate::dead_letters::Reopening;
+use crate::dead_letters::{Reopening, hold_version};
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
 use crate::{Engine, ingest};
 use filemill_core::access::Principal;
+use filemill_core::file::File;
 use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
@@ -13,8 +14,8 @@ use filemill_core::notice::NoticeKind;
 use filemill_core::notify::UploadNotify;
 use filemill_core::object::{Attributes, BucketName, NameError, ObjectKey};
 use filemill_core::ports::{
-    BeginMultipart, BlobError, Change, ChangeSet, Durability, Precondition, PresignAction, PresignRequest,
-    PresignedRequest, StateError,
+    BeginMultipart, BlobConflict, BlobError, Change, ChangeSet, Durability, Precondition, PresignAction,
+    PresignRequest, PresignedRequest, StateError,
 };
 use filemill_core::redrive::RedriveManner;
 use filemill_core::rule::{Rule, RuleId};
@@ -269,13 +270,17 @@ impl Engine {
         for _ in 0..limits::DECISIONS_MAX {
             let job = self.job(who, id).await?;
             let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
-            let (changes, changed) = match lifecycle::decide(snapshot, happening(), self.now(), 0) {
+            let (mut changes, changed) = match lifecycle::decide(snapshot, happening(), self.now(), 0) {
                 Decision::Commit { changes, job: changed, .. } => (changes, changed),
                 Decision::Stale(why) => {
                     let message = format!("job {id} is {}: {why}", job.status);
                     return Err(CommandError::Conflict { code, message });
                 }
             };
+            if job.status.is_terminal() && !changed.status.is_terminal() {
+                self.must_be_newest(&job).await?;
+                changes.push(hold_version(&job));
+            }
             let audited = self.audited_at(who, &job.input.bucket, action, id, Value::Null);
             match self.commit(changes.with(audited), Durability::Synced).await {
                 Ok(_) => return Ok(*changed),
@@ -287,15 +292,26 @@ impl Engine {
         Err(CommandError::Conflict { code: "conflict", message })
     }
 
+    /// The record may be older than the object: what was not recorded yet is not what somebody wants removed.
+    async fn must_be_there_still(&self, file: &File) -> Result<(), CommandError> {
+        match self.inner.ports.blobs.head(&file.bucket, &file.key).await {
+            Ok(there) if there.sequencer != file.sequencer => Err(was_replaced(file)),
+            Ok(_) | Err(BlobError::NotFound(_)) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Removes the bytes; the record follows from the announcement and is gone from lists when this returns.
     pub async fn delete_file(&self, who: &Principal, id: &FileId) -> Result<(), CommandError> {
         let file = self.file(who, id).await?;
+        self.must_be_there_still(&file).await?;
         let named = json!({ "bucket": file.bucket, "key": file.key, "etag": file.etag });
         let audited = ChangeSet::new().with(self.audited_at(who, &file.bucket, "file.delete", id, named));
         self.commit(audited, Durability::Synced).await?;
-        match self.inner.ports.blobs.delete(&file.bucket, &file.key, Precondition::None).await {
-            Ok(_) => {}
-            Err(BlobError::NotFound(_)) => {}
+        let this_version = Precondition::IfSequencer(file.sequencer.clone());
+        match self.inner.ports.blobs.delete(&file.bucket, &file.key, this_version).await {
+            Ok(_) | Err(BlobError::NotFound(_)) => {}
+            Err(BlobError::Conflict(BlobConflict::Precondition)) => return Err(was_replaced(&file)),
             Err(e) => return Err(e.into()),
         }
         for _ in 0..limits::DECISIONS_MAX {
@@ -306,6 +322,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn was_replaced(file: &File) -> CommandError {
+    let message = format!("file {} was replaced a moment ago; look at the new version before you remove it", file.id);
+    CommandError::Conflict { code: "file_replaced", message }
 }
 
 /// The service's own key for something, where this key may put it.

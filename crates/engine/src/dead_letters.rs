@@ -18,6 +18,7 @@ use filemill_core::redrive::RedriveManner;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Letters worked on side by side: their commits share a sync.
 pub(crate) const SIDE_BY_SIDE: usize = 32;
@@ -113,7 +114,10 @@ impl Engine {
 
     /// All that the filter finds. Answers how many.
     pub async fn discard_dead_letters(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
-        let filter = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
+        let mut filter = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
+        // those that die meanwhile were not meant
+        let end = self.now().plus(Duration::from_millis(1));
+        filter.until = Some(filter.until.map_or(end, |until| until.min(end)));
         let mut discarded = 0;
         loop {
             let page = self.dead_letters(who, &filter, None, limits::PAGE_MAX).await?;
@@ -158,6 +162,7 @@ impl Engine {
             let end = LetterEnd { at: self.now(), by: how.by.to_owned(), redrive, run };
             let ended = letter.ended(DeadLetterStatus::Redriven, end);
             changes.push(Change::PutRecord(Box::new(ended.record(rev + 1))));
+            changes.push(hold_version(&job));
             changes.changes.extend(audited());
             match self.commit(changes, Durability::Synced).await {
                 Ok(_) => {
@@ -262,6 +267,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The file is still this version when the job is opened: no older one goes on beside a newer one's.
+pub(crate) fn hold_version(job: &Job) -> Change {
+    Change::HoldFile(FileId::of(&job.input.bucket, &job.input.key), job.sequencer.clone())
 }
 
 pub(crate) fn must_be_dead(letter: &DeadLetter) -> Result<(), CommandError> {

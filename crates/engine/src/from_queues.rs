@@ -79,6 +79,14 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 async fn feed(engine: &Engine, queue: &MessageQueueName, bucket: &BucketName, stop: &CancellationToken) {
     let wanted = Receive { max: BATCH, visibility: Some(limits::LEASE), wait: Some(limits::MESSAGE_WAIT_MAX) };
     loop {
+        if engine.inner.ports.blobs.room().is_low() {
+            // what is received now could not be stored, and each receive counts
+            engine.pause_for_outage(stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+            continue;
+        }
         let received = stop.run_until_cancelled(engine.inner.ports.messages.receive(queue, wanted)).await;
         match received {
             None => return,

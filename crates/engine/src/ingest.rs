@@ -103,13 +103,16 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
         }
         let over = known.map(|f| f.sequencer);
         let replaces = over.is_some();
-        let mut changes = match change.kind {
+        if replaces {
+            // a set of its own: an object that starts as many rules as it may leaves no room
+            let mut forgotten = ChangeSet::new();
+            forget_findings(engine, (&change.bucket, &change.key), &mut forgotten).await?;
+            engine.commit(forgotten, Durability::Lazy).await?;
+        }
+        let changes = match change.kind {
             AnnouncementKind::Created => created(engine, change, &id, over, source).await?,
             AnnouncementKind::Removed => removed(engine, change, &id, over),
         };
-        if replaces {
-            forget_findings(engine, (&change.bucket, &change.key), &mut changes).await?;
-        }
         match engine.commit(changes, Durability::Lazy).await {
             Ok(_) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
             Ok(_) => return Ok(true),
@@ -181,7 +184,12 @@ async fn created(
     over: Option<Sequencer>,
     source: Source,
 ) -> Result<ChangeSet, StateError> {
-    let upload = engine.inner.ports.state.upload_for(&a.bucket, &a.key).await?;
+    // a promise is kept by who made it: somebody else's object at the same key is not the one that was promised, and what
+    // a job writes is none
+    let upload = match &a.origin {
+        None => engine.inner.ports.state.upload_for(&a.bucket, &a.key, a.owner.as_ref()).await?,
+        Some(_) => None,
+    };
     // a slow line may end after its link did, but not by days
     let upload = upload.filter(|u| a.at <= u.expires_at.plus(limits::MULTIPART_TTL));
     let now = engine.now();
@@ -238,7 +246,7 @@ fn file_of(a: &Announcement, id: &FileId, upload: Option<&Upload>) -> File {
         sequencer: a.sequencer.clone(),
         upload: upload.map(|u| u.id.clone()),
         origin: a.origin.clone(),
-        owner: a.owner.clone().or_else(|| upload.and_then(|u| u.by.clone())),
+        owner: a.owner.clone(),
         created_at: a.at,
         removed_at: None,
         repaired: false,

@@ -239,11 +239,28 @@ impl Engine {
 
     /// Whose access key it is, if it opens anything now.
     pub async fn principal_of_access_key(&self, id: &str) -> Result<Option<Principal>, CommandError> {
+        // what is not of our making is not looked up: a record is found by prefixes too
+        let is_ours =
+            |rest: &str| rest.len() == 17 && rest.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
+        if !id.strip_prefix("FMK").is_some_and(is_ours) {
+            return Ok(None);
+        }
         self.principal(Lookup::AccessKey(id.to_owned())).await
     }
 
     pub async fn principal_of_key(&self, id: &KeyId) -> Result<Option<Principal>, CommandError> {
         self.principal(Lookup::Id(id.to_string())).await
+    }
+
+    /// The digest of the token that the key has now, if it opens anything: another one after it was exchanged.
+    pub async fn open_token_of(&self, id: &KeyId) -> Result<Option<String>, CommandError> {
+        let now = self.now();
+        let lookup = Lookup::Id(id.to_string());
+        let key = match self.inner.keys.find(&lookup, now) {
+            Some(key) => Some(key),
+            None => self.look_up(lookup, now).await?,
+        };
+        Ok(key.filter(|key| key.opens_at(now)).map(|key| key.token_sha256.clone()))
     }
 
     /// The secret of a key's S3 pair; everybody's, known or not.

@@ -191,7 +191,10 @@ pub(crate) async fn pass(engine: &Engine) -> Result<(), CommandError> {
     let due = engine.inner.ports.state.due_records(RecordKind::Redrive, soon, ORDERS_MAX).await?;
     for record in due {
         let order = record.read::<Redrive>().map_err(StateError::Corrupt)?;
-        beat(engine, order).await?;
+        let id = order.value.id.clone();
+        if let Err(e) = beat(engine, order).await {
+            tracing::warn!(redrive = %id, error = %e, "a redrive does not go on; others do");
+        }
     }
     Ok(())
 }
@@ -207,7 +210,7 @@ async fn beat(engine: &Engine, Revised { rev, value: mut order }: Revised<Redriv
         match outcome {
             // another engine, or another order, was faster
             Ok(_) | Err(CommandError::Conflict { code: "not_dead" | "conflict", .. }) => {}
-            Err(e @ (CommandError::Unavailable(_) | CommandError::Internal(_))) => return Err(e),
+            Err(e @ CommandError::Unavailable(_)) => return Err(e),
             Err(e) => {
                 order.skipped += 1;
                 order.skipped_because = Some(e.to_string());

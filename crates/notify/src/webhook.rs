@@ -33,6 +33,9 @@ fn judge(verdict: &Verdict, now: Timestamp) -> Result<(), NotifyError> {
         200..300 => Ok(()),
         410 => Err(NotifyError::permanent("status 410: the receiver is gone for good")),
         300..400 => Err(NotifyError::permanent(format!("status {status}: redirects are not followed"))),
+        400..500 if !matches!(status, 408 | 425 | 429) => {
+            Err(NotifyError::NotTaken { message: format!("status {status}") })
+        }
         _ => {
             let retry_after = matches!(status, 429 | 503).then_some(verdict.retry_after.as_deref()).flatten();
             let retry_after = retry_after.and_then(|text| wait(text, now));
@@ -76,8 +79,11 @@ mod tests {
         for status in [301, 302, 307, 308, 410] {
             assert!(matches!(judged(status, None), Err(NotifyError::Permanent { .. })), "{status}");
         }
-        for status in [400, 401, 404, 408, 425, 429, 500, 502, 503] {
+        for status in [408, 425, 429, 500, 502, 503] {
             assert!(matches!(judged(status, None), Err(NotifyError::Transient { .. })), "{status}");
+        }
+        for status in [400, 401, 404, 422] {
+            assert!(matches!(judged(status, None), Err(NotifyError::NotTaken { .. })), "{status}: it is there");
         }
     }
 

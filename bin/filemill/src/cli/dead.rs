@@ -27,6 +27,9 @@ pub struct Args {
     /// Discard the letter, or all that the filter finds; their jobs stay failed
     #[arg(long, conflicts_with = "groups")]
     discard: bool,
+    /// With --discard: all that are dead
+    #[arg(long, requires = "discard", conflicts_with = "id")]
+    all: bool,
     /// With --discard: only count them
     #[arg(long, requires = "discard")]
     dry_run: bool,
@@ -133,6 +136,9 @@ impl Args {
     }
 
     fn discard_all(&self, client: &Client) -> Result<()> {
+        if self.filter.is_empty() && !self.all {
+            return Err(Ending::usage("name a letter, give a filter such as --rule, or say --all"));
+        }
         if self.status != "dead" {
             return Err(Ending::usage("only dead letters can be discarded"));
         }

@@ -33,14 +33,18 @@ impl Access {
         Ok(Client::new(&self.url, self.find_token(&url)?))
     }
 
-    /// The data folder on this machine, if no service has it open.
+    /// The data folder that was named, if it is of this machine's service and nobody has it open. A folder that happens to
+    /// lie here is not meant by saying nothing.
     pub fn stopped(&self) -> Result<Stopped> {
         match &self.data {
-            Some(data) => backends::stopped(data),
-            None if Url::parse(&self.url).is_ok_and(|url| is_loopback(&url)) => {
-                backends::stopped(Path::new(crate::config::DATA_DEFAULT))
+            Some(data) if Url::parse(&self.url).is_ok_and(|url| is_loopback(&url)) => {
+                let stopped = backends::stopped(data)?;
+                if matches!(stopped, Stopped::Store(_)) {
+                    eprintln!("no service runs on {}; the folder itself is read", data.display());
+                }
+                Ok(stopped)
             }
-            None => Ok(Stopped::Nowhere),
+            _ => Ok(Stopped::Nowhere),
         }
     }
 

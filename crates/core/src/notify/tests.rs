@@ -82,7 +82,7 @@ fn an_upload_s_wishes_go_with_its_job_and_its_uploader_can_read_what_was_told() 
     job.upload = Some(UploadId::new(NOW, [0; 10]));
     let receiver = Receiver::UploadWebhook { url: "https://h/x".into(), origin: "https://h".into() };
     job.notify = vec![UploadNotify { on: vec![NoticeKind::JobFailed], receiver }];
-    assert_eq!(told(&NotifyRules::default(), &job), ["live job.failed", "webhook:https://h job.failed"]);
+    assert_eq!(told(&NotifyRules::default(), &job), ["live job.failed", "webhook:https://h#29c7358107b5 job.failed"]);
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub enum NotifyError {
     Permanent { message: String },
     #[error("{message}")]
     Transient { message: String, retry_after: Option<Duration> },
+    /// The receiver is there and did not take this one; a later try may help, and the next notice may be taken.
+    #[error("{message}")]
+    NotTaken { message: String },
 }
 
 impl NotifyError {
@@ -52,7 +55,9 @@ impl NotifyError {
 
     pub fn message(&self) -> &str {
         match self {
-            NotifyError::Permanent { message } | NotifyError::Transient { message, .. } => message,
+            NotifyError::Permanent { message }
+            | NotifyError::Transient { message, .. }
+            | NotifyError::NotTaken { message } => message,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::etag::Etag;
 use crate::event::{LiveEvent, NewEvent};
 use crate::file::File;
 use crate::finding::FindingRecord;
-use crate::ids::{FileId, JobId, UploadId};
+use crate::ids::{FileId, JobId, KeyId, UploadId};
 use crate::job::{Job, JobStatus};
 use crate::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
 use crate::record::{Record, RecordGroup, RecordKind, RecordQuery};
@@ -75,9 +75,14 @@ pub trait StateStore: Send + Sync {
     /// By bucket and key; without the removed ones.
     async fn files(&self, query: &FileQuery) -> Result<Page<File>, StateError>;
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>, StateError>;
-    /// The newest upload for this bucket and key that is not received, if any (an expired one counts: its object
+    /// The newest upload for this bucket and key, promised to this key, that is not received, if any (an expired one counts: its object
     /// came late but it came).
-    async fn upload_for(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Upload>, StateError>;
+    async fn upload_for(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        by: Option<&KeyId>,
+    ) -> Result<Option<Upload>, StateError>;
     /// Pending uploads whose link ended before `before`.
     async fn overdue_uploads(&self, before: Timestamp, limit: u32) -> Result<Vec<Upload>, StateError>;
     /// Open jobs that have no task at all: there should be none; the sweeper makes one.

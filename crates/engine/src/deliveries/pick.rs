@@ -25,7 +25,8 @@ pub(super) async fn start_ready(
 ) -> Result<Option<Timestamp>, CommandError> {
     let pending = RecordQuery { limit: limits::PAGE_MAX, ..pending() };
     let waiting = engine.inner.ports.state.record_groups(&pending, "lane").await?;
-    lanes.retain(|name, lane| !lane.is_idle() || waiting.iter().any(|group| group.value == *name));
+    let now = engine.now();
+    lanes.retain(|name, lane| !lane.is_idle(now) || waiting.iter().any(|group| group.value == *name));
     let mut next = None;
     for group in &waiting {
         let room = limits::DELIVERIES_RUNNING_MAX.saturating_sub(calls.len());

@@ -4,15 +4,26 @@ use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::limits;
 
+/// In steps, so that no other duty waits for long; what one sweep does not manage the next one does.
+const STEPS_MAX: u32 = 100;
+
 pub(super) async fn clean_state(engine: &Engine) -> Result<(), CommandError> {
     let state = &engine.inner.ports.state;
-    while state.clean(limits::EVENTS_KEPT, limits::SWEEP_BATCH).await? >= u64::from(limits::SWEEP_BATCH) {}
+    for _ in 0..STEPS_MAX {
+        if state.clean(limits::EVENTS_KEPT, limits::SWEEP_BATCH).await? < u64::from(limits::SWEEP_BATCH) {
+            break;
+        }
+    }
     Ok(())
 }
 
 pub(super) async fn tidy_messages(engine: &Engine) -> Result<(), CommandError> {
     let messages = &engine.inner.ports.messages;
-    while messages.tidy(limits::SWEEP_BATCH).await? >= u64::from(limits::SWEEP_BATCH) {}
+    for _ in 0..STEPS_MAX {
+        if messages.tidy(limits::SWEEP_BATCH).await? < u64::from(limits::SWEEP_BATCH) {
+            break;
+        }
+    }
     Ok(())
 }
 

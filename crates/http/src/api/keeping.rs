@@ -34,6 +34,7 @@ fn keeper(state: &ApiState) -> Result<Arc<dyn Keeper>, Problem> {
     get, path = "/v1/checkup", tag = "operation", security(("token" = ["monitor"])),
     responses(
         (status = 200, description = "What was found; nothing, if all is well", body = CheckupView),
+        (status = 409, description = "Another check-up runs", body = ProblemView),
         (status = 501, description = "This service's stores have no check-up", body = ProblemView),
     ),
 )]
@@ -41,7 +42,17 @@ pub async fn check_up(
     State(state): State<ApiState>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<CheckupView>, Problem> {
-    let checkup = keeper(&state)?.check_up().await.map_err(CommandError::from)?;
+    let keeper = keeper(&state)?;
+    let turn =
+        state.checkups.clone().try_acquire_owned().map_err(|_| {
+            Problem::new(StatusCode::CONFLICT, "checkup_runs", "another check-up runs; wait for its end")
+        })?;
+    // in a task of its own: whoever gives up waiting does not give the turn away while the store is still looking
+    let looked = tokio::spawn(async move {
+        let _turn = turn;
+        keeper.check_up().await
+    });
+    let checkup = looked.await.map_err(|e| CommandError::Internal(Box::new(e)))?.map_err(CommandError::from)?;
     Ok(Json(checkup.into()))
 }
 

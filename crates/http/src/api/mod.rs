@@ -93,6 +93,7 @@ pub struct Shared {
     keeper: Option<Arc<dyn Keeper>>,
     /// One backup at a time.
     backups: Arc<Semaphore>,
+    checkups: Arc<Semaphore>,
     admin_token: Token,
     metrics: Option<PrometheusHandle>,
     allowed_origins: Vec<String>,
@@ -121,6 +122,7 @@ impl ApiDoor {
             engine: config.engine,
             keeper: config.keeper,
             backups: Arc::new(Semaphore::new(1)),
+            checkups: Arc::new(Semaphore::new(1)),
             admin_token: Token::new(&config.admin_token),
             metrics: config.metrics,
             allowed_origins: config.allowed_origins,

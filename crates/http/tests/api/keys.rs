@@ -218,3 +218,23 @@ async fn revoking_a_key_closes_what_it_has_open_and_nothing_else() {
     let heard = tokio::time::timeout(PATIENCE, admins.next()).await.expect("an event").expect("no end");
     assert!(matches!(heard, Ok(Message::Text(_) | Message::Ping(_))), "{heard:?}");
 }
+
+/// A promise is kept by who made it.
+#[tokio::test]
+async fn somebody_elses_promise_takes_no_hold_of_an_object() {
+    let service = service().await;
+    let uploader = |name: &'static str| make(&service, json!({ "name": name, "role": "uploader" }));
+    let (thief, owner) = (uploader("thief").await, uploader("owner").await);
+    let wish = json!({ "filename": "r.csv", "bucket": "uploads", "key": "r.csv", "rule": "hello", "options": { "text": "stolen " } });
+    let promise =
+        with_json(request_by(&text(&thief, "token"), Method::POST, "/v1/uploads", Body::from(wish.to_string())));
+    assert_eq!(service.send(promise).await.status, 201);
+    for (key, name) in [(Some(&owner), "owner"), (None, "service")] {
+        let id = key.map(|key| filemill_core::ids::KeyId::parse(&text(key, "id")).expect("an id"));
+        service.put_for(id, "uploads", "r.csv", b"secret\n").await;
+        let job = service.job("r.csv", "completed").await;
+        assert_eq!((&job["upload"], &job["bytes"]["out"]), (&Value::Null, &json!(9)), "{name}: by the rule as it is");
+        let seen = service.send(request_by(&text(&thief, "token"), Method::GET, "/v1/jobs", Body::empty())).await.ok();
+        assert_eq!(seen["items"], json!([]), "{name}");
+    }
+}

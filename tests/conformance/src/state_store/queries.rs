@@ -152,13 +152,16 @@ pub async fn the_upload_of_an_object_is_the_newest_that_is_not_received(backend:
     for upload in &uploads {
         commit(&backend, [Change::InsertUpload(upload.clone())]).await.expect("insert");
     }
-    let found = backend.state.upload_for(&bucket(), &key("a")).await.expect("upload");
+    let found = backend.state.upload_for(&bucket(), &key("a"), None).await.expect("upload");
     assert_eq!(found.as_ref(), Some(&uploads[1]), "an expired one counts: its object came late");
     let received = Change::UpdateUpload { upload: with_status(2, UploadStatus::Received), was: UploadStatus::Expired };
     commit(&backend, [received]).await.expect("update");
-    assert_eq!(backend.state.upload_for(&bucket(), &key("a")).await.expect("upload").as_ref(), Some(&uploads[0]));
-    assert_eq!(backend.state.upload_for(&bucket(), &key("none")).await.expect("upload"), None);
-    assert_eq!(backend.state.upload_for(&other_bucket(), &key("a")).await.expect("upload"), None);
+    assert_eq!(backend.state.upload_for(&bucket(), &key("a"), None).await.expect("upload").as_ref(), Some(&uploads[0]));
+    let somebody = filemill_core::ids::KeyId::new(time(), [1; 10]);
+    let found = backend.state.upload_for(&bucket(), &key("a"), Some(&somebody)).await.expect("upload");
+    assert_eq!(found, None, "a promise is its maker's");
+    assert_eq!(backend.state.upload_for(&bucket(), &key("none"), None).await.expect("upload"), None);
+    assert_eq!(backend.state.upload_for(&other_bucket(), &key("a"), None).await.expect("upload"), None);
 }
 
 /// S5

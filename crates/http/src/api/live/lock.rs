@@ -12,6 +12,8 @@ pub struct Lock {
     engine: Engine,
     /// None: the service's own credentials, which end with the process.
     key: Option<KeyId>,
+    /// As the first look found it: a key that was exchanged is another one.
+    token: Option<String>,
     changes: watch::Receiver<u64>,
     next_look: Instant,
     /// Something may have changed since the last look; also before the first.
@@ -21,7 +23,7 @@ pub struct Lock {
 impl Lock {
     pub fn new(engine: Engine, key: Option<KeyId>) -> Self {
         let changes = engine.key_changes();
-        Lock { engine, key, changes, next_look: Instant::now(), is_due: true }
+        Lock { engine, key, token: None, changes, next_look: Instant::now(), is_due: true }
     }
 
     /// Returns when the key opens nothing any more. May be dropped while waiting without missing it.
@@ -35,8 +37,9 @@ impl Lock {
                 }
                 self.is_due = true;
             }
-            match self.engine.principal_of_key(&key).await {
+            match self.engine.open_token_of(&key).await {
                 Ok(None) => return,
+                Ok(Some(token)) if *self.token.get_or_insert_with(|| token.clone()) != token => return,
                 Ok(Some(_)) => {}
                 Err(e) => tracing::warn!(%key, error = %e, "a feed's key cannot be looked up; it is asked again"),
             }
