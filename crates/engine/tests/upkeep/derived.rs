@@ -119,6 +119,24 @@ async fn engines_at_once_crashes_and_lost_replies_keep_one_cap() {
     }
 }
 
+/// All of them are written at about the same time and want into the same set.
+#[tokio::test(start_paused = true)]
+async fn as_many_results_as_an_upload_can_have_at_once_all_find_their_place() {
+    let mut rules = feeding_rules();
+    rules.extend((0..29).map(|n| {
+        let mut rule = rules[1].clone();
+        rule["id"] = format!("wide-{n}").into();
+        rule["output"]["key"] = format!("wide-{n}/{{key}}").into();
+        rule
+    }));
+    let (engine, store) = build(rules, true);
+    let service = running(engine, store).await;
+    service.put("one", Bytes::from_static(b"x")).await;
+    let jobs = calm(&service.store, 1).await;
+    assert_eq!((jobs.len(), results(&service.store)), (1 + 32 + 32 * 3, 1 + 32 + 32 * 3));
+    assert!(jobs.iter().all(|job| job.status == JobStatus::Completed));
+}
+
 /// What was passed over by a rule when it came is under the same cap when a backfill brings it.
 #[tokio::test(start_paused = true)]
 async fn a_backfill_keeps_the_cap() {
