@@ -66,7 +66,7 @@ impl<'a> Derived<'a> {
 
 fn too_many(max: usize) -> Failure {
     let message = format!(
-        "the upload that this was made of has become {max} objects, and may become no more: its results keep starting rules"
+        "at most {max} objects may come of one upload, and this would go beyond: what is made of it keeps starting rules"
     );
     Failure { code: TOO_MANY_DERIVED.into(), message, detail: None }
 }
@@ -80,8 +80,11 @@ pub(super) struct Refused {
 impl Refused {
     pub fn of(changes: &ChangeSet) -> Self {
         let is_refused = |job: &&Job| job.failure.as_ref().is_some_and(|f| f.code == TOO_MANY_DERIVED);
-        let born = |change| if let &Change::InsertJob(ref job) = change { Some(&**job) } else { None };
-        let refused: Vec<&Job> = changes.changes.iter().filter_map(born).filter(is_refused).collect();
+        let born = changes.changes.iter().filter_map(|change| match change {
+            Change::InsertJob(job) => Some(&**job),
+            _ => None,
+        });
+        let refused: Vec<&Job> = born.filter(is_refused).collect();
         Refused { jobs: refused.len() as u64, original: refused.first().and_then(|job| job.original.clone()) }
     }
 

@@ -123,8 +123,9 @@ async fn engines_at_once_crashes_and_lost_replies_keep_one_cap() {
 #[tokio::test(start_paused = true)]
 async fn as_many_results_as_an_upload_can_have_at_once_all_find_their_place() {
     let mut rules = feeding_rules();
+    let narrow = rules[1].clone();
     rules.extend((0..29).map(|n| {
-        let mut rule = rules[1].clone();
+        let mut rule = narrow.clone();
         rule["id"] = format!("wide-{n}").into();
         rule["output"]["key"] = format!("wide-{n}/{{key}}").into();
         rule
