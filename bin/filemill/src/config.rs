@@ -41,6 +41,7 @@ const CONFIG_BYTES_MAX: u64 = limits::MIB;
 const LEASE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 const TASKS_RANGE: RangeInclusive<u32> = 1..=1024;
 const CHUNKS_RANGE: RangeInclusive<u32> = 1..=256;
+const DERIVED_OBJECTS_RANGE: RangeInclusive<u32> = 1..=limits::DERIVED_OBJECTS_MAX as u32;
 const SCRUB_RATE_RANGE: RangeInclusive<u64> = 0..=limits::GIB;
 const SCRUB_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
 /// Small chunks cost more than they bring; they are allowed because they make tests quick.
@@ -64,6 +65,7 @@ pub struct Config {
     /// How those whom the file names are reached.
     pub receivers: Receivers,
     worker: file::Worker,
+    derived_objects_max: usize,
     reconcile: ReconcileSettings,
     retention: Retention,
     resolved: Resolved,
@@ -143,6 +145,7 @@ impl Config {
         engine.chunks_max = self.worker.chunks.unwrap_or(engine.chunks_max);
         engine.scrub_bytes_per_sec = self.storage.scrub_rate.map_or(engine.scrub_bytes_per_sec, |rate| rate.0);
         engine.scrub_every = self.storage.scrub_every.unwrap_or(engine.scrub_every);
+        engine.derived_objects_max = self.derived_objects_max;
         engine.reconcile = self.reconcile;
         engine.retention = self.retention;
         if let Some(size) = self.worker.chunk_size {
@@ -231,6 +234,7 @@ fn checked(folder: &Path, file: ConfigFile, overrides: &Overrides) -> Result<Con
         alarms,
         receivers: notifications.receivers,
         worker: file.worker,
+        derived_objects_max: file.derived_objects_max.map_or(limits::DERIVED_OBJECTS_DEFAULT, |n| n as usize),
         reconcile: times::reconcile(&file.reconcile),
         retention: times::retention(&file.retention),
         resolved: Resolved::default(),
@@ -252,6 +256,7 @@ fn check_limits(file: &ConfigFile) -> Result<(), String> {
             return Err(format!("queues.{name}.lease: use \"1s\" to \"1h\""));
         }
     }
+    within("derived_objects_max", file.derived_objects_max, &DERIVED_OBJECTS_RANGE)?;
     within("worker.tasks", file.worker.tasks, &TASKS_RANGE)?;
     within("worker.chunks", file.worker.chunks, &CHUNKS_RANGE)?;
     if file.worker.chunk_size.is_some_and(|s| !CHUNK_SIZE_RANGE.contains(&s.0)) {

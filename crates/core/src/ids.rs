@@ -63,6 +63,11 @@ id!(
     "job_"
 );
 id!(
+    /// An upload as what is made of it knows it. Derived from the object's bucket, key and sequencer.
+    OriginalId,
+    "orig_"
+);
+id!(
     /// The record of an object; derived from bucket and key, so it stays through overwrites.
     FileId,
     "fil_"
@@ -133,6 +138,13 @@ impl JobId {
     pub fn of(bucket: &str, key: &str, sequencer: &str, rule: &str, announced_at: Timestamp) -> Self {
         let digest = digest(&[bucket, key, sequencer, rule]);
         JobId(format!("job_{}", sortable(announced_at, &digest)).into())
+    }
+}
+
+impl OriginalId {
+    pub fn of(bucket: &str, key: &str, sequencer: &str, announced_at: Timestamp) -> Self {
+        let digest = digest(&[bucket, key, sequencer]);
+        OriginalId(format!("orig_{}", sortable(announced_at, &digest)).into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::access::Reach;
 use crate::chunks::ChunkPlan;
-use crate::ids::{DeadLetterId, JobId, KeyId, UploadId};
+use crate::ids::{DeadLetterId, JobId, KeyId, OriginalId, UploadId};
 use crate::limits;
 use crate::notify::UploadNotify;
 use crate::object::{BucketName, ObjectKey, ObjectRef, Sequencer};
@@ -152,6 +152,9 @@ pub struct Job {
     pub notify: Vec<UploadNotify>,
     /// 0 for an uploaded input; the result is one deeper.
     pub generation: u32,
+    /// The upload that its input is, or was made of; the result's too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<OriginalId>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,

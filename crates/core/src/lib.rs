@@ -12,6 +12,7 @@ pub mod checksum;
 pub mod chunks;
 pub mod dead_letter;
 pub mod delivery;
+pub mod derived;
 pub mod duration;
 pub mod etag;
 pub mod event;

@@ -34,6 +34,8 @@ use reopening::{resumed, retried};
 
 /// The failure of a job that was born without a place for its result: running it could only do harm.
 pub const NO_TARGET: &str = "output_key";
+/// The failure of a job that was born when its upload had become as many objects as it may.
+pub const TOO_MANY_DERIVED: &str = "too_many_derived";
 
 /// What is known when deciding. `held` is the task under which the work was done, and its token.
 #[derive(Clone, Copy, Debug)]

@@ -91,6 +91,10 @@ pub const INGEST_BATCH: u32 = 64;
 pub const RULES_PER_OBJECT_MAX: usize = 32;
 /// Objects written by jobs may start further jobs at most this deep, whatever a rule says.
 pub const GENERATIONS_MAX: u32 = 5;
+/// Objects that are made of one upload over all generations, by default and at most: rules that feed rules could make
+/// 32 * 32 * ... of it. All are named in one record, which stays below DynamoDB's 400 KB.
+pub const DERIVED_OBJECTS_DEFAULT: usize = 1000;
+pub const DERIVED_OBJECTS_MAX: usize = 10_000;
 
 /// Chunks are at least this large: below it, per-chunk cost (a lease, a file, a commit) shows.
 pub const CHUNK_BYTES_MIN: u64 = 8 * MIB;

@@ -4,7 +4,7 @@
 
 use crate::checksum::{ChecksumChoice, Checksums};
 use crate::etag::Etag;
-use crate::ids::{JobId, KeyId};
+use crate::ids::{JobId, KeyId, OriginalId};
 use crate::limits;
 use crate::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -138,11 +138,15 @@ impl Ord for Sequencer {
     }
 }
 
-/// The object that a job wrote knows its job and how many jobs deep it is (an upload is generation 0).
+/// The object that a job wrote knows its job, how many jobs deep it is (an upload is generation 0), and the upload that all
+/// of it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub job: JobId,
     pub generation: u32,
+    /// Unknown for what was written before there was a cap: that counts as an original itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<OriginalId>,
 }
 
 /// What travels with an object besides its bytes.

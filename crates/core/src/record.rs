@@ -22,10 +22,11 @@ pub enum RecordKind {
     Delivery,
     Alarm,
     AlarmChange,
+    DerivedObjects,
 }
 
 impl RecordKind {
-    pub const ALL: [RecordKind; 8] = [
+    pub const ALL: [RecordKind; 9] = [
         RecordKind::DeadLetter,
         RecordKind::Redrive,
         RecordKind::Backfill,
@@ -34,6 +35,7 @@ impl RecordKind {
         RecordKind::Delivery,
         RecordKind::Alarm,
         RecordKind::AlarmChange,
+        RecordKind::DerivedObjects,
     ];
 
     /// As stored.
@@ -47,6 +49,7 @@ impl RecordKind {
             RecordKind::Delivery => "delivery",
             RecordKind::Alarm => "alarm",
             RecordKind::AlarmChange => "alarm_change",
+            RecordKind::DerivedObjects => "derived_objects",
         }
     }
 }

@@ -226,7 +226,7 @@ mod tests {
 
     fn takes(rule: &Rule, bucket: &str, key: &str, generation: Option<u32>) -> bool {
         let job = JobId::of("b", "k", "1", "r", Timestamp::ZERO);
-        let origin = generation.map(|generation| Origin { job, generation });
+        let origin = generation.map(|generation| Origin { job, generation, original: None });
         let subject = Subject { key, size: 1, content_type: None };
         rule.takes(&BucketName::parse(bucket).expect(bucket), subject, origin.as_ref())
     }

@@ -33,6 +33,8 @@ pub struct EngineConfig {
     /// Chunk tasks at a time: as many as there are cores.
     pub chunks_max: u32,
     pub chunk_limits: ChunkLimits,
+    /// Objects that are made of one upload, over all generations.
+    pub derived_objects_max: usize,
     pub lease: Duration,
     pub no_progress_timeout: Duration,
     pub task_timeout: Duration,
@@ -127,6 +129,7 @@ impl EngineConfig {
             tasks_max: 64,
             chunks_max: cores,
             chunk_limits: ChunkLimits::default(),
+            derived_objects_max: limits::DERIVED_OBJECTS_DEFAULT,
             lease: limits::LEASE,
             no_progress_timeout: limits::NO_PROGRESS_TIMEOUT,
             task_timeout: limits::TASK_TIMEOUT,

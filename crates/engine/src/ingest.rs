@@ -4,11 +4,13 @@
 //! or twice finds its work done.
 
 mod birth;
+mod derived;
 mod supersede;
 
 use crate::Engine;
 use crate::error::CommandError;
 use birth::{Heritage, birth, rules_for, sources_of};
+use derived::{Derived, Refused};
 use filemill_core::backfill::job_of;
 use filemill_core::event::{EventKind, NewEvent};
 use filemill_core::file::File;
@@ -113,9 +115,9 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
             AnnouncementKind::Created => created(engine, change, &id, over, source).await?,
             AnnouncementKind::Removed => removed(engine, change, &id, over),
         };
-        match engine.commit(changes, Durability::Lazy).await {
-            Ok(_) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
-            Ok(_) => return Ok(true),
+        match commit(engine, changes).await {
+            Ok(()) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
+            Ok(()) => return Ok(true),
             // another ingest was faster, or the first reply was lost: look again
             Err(StateError::Conflict(_)) => continue,
             Err(e) => return Err(e),
@@ -161,10 +163,15 @@ pub(crate) async fn bear_job(engine: &Engine, rule: &Rule, file: &File) -> Resul
         let (sources, retry) = (sources_of(engine, rule, None), engine.inner.config.retry_of(rule));
         let reader = engine.reader_for(file.owner.as_ref(), &file.bucket).await?;
         let heritage = Heritage { sources, reader, owner: file.owner.clone() };
-        let birth = birth(&version, rule, rule.process.clone(), retry, heritage, None, engine.now());
-        let changes = birth.with(Change::HoldFile(file.id.clone(), file.sequencer.clone()));
-        match engine.commit(changes, Durability::Lazy).await {
-            Ok(_) => return Ok(true),
+        let mut born = birth(&version, rule, rule.process.clone(), retry, heritage, None);
+        let mut derived = Derived::from(engine, &version).await?;
+        if let Some(derived) = &mut derived {
+            born = derived.admit(born);
+        }
+        let mut changes = born.changes(engine.now()).with(Change::HoldFile(file.id.clone(), file.sequencer.clone()));
+        changes.changes.extend(derived.and_then(Derived::change));
+        match commit(engine, changes).await {
+            Ok(()) => return Ok(true),
             Err(StateError::Conflict(_)) => {}
             Err(e) => return Err(e),
         }
@@ -192,24 +199,49 @@ async fn created(
     };
     // a slow line may end after its link did, but not by days
     let upload = upload.filter(|u| a.at <= u.expires_at.plus(limits::MULTIPART_TTL));
-    let now = engine.now();
     let file = File { repaired: source == Source::Listing, ..file_of(a, id, upload.as_ref()) };
-    let owner = file.owner.clone();
-    let reader = engine.reader_for(owner.as_ref(), &a.bucket).await?;
-    let mut changes = ChangeSet::new();
+    let mut changes = jobs_of(engine, a, &file, upload.as_ref()).await?;
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
     changes.push(Change::PutFile { file, over });
-    for (rule, process) in rules_for(engine, a, upload.as_ref()) {
-        let sources = sources_of(engine, &rule, upload.as_ref());
-        let retry = engine.inner.config.retry_of(&rule);
-        let heritage = Heritage { sources, reader: reader.clone(), owner: owner.clone() };
-        changes.changes.extend(birth(a, &rule, process, retry, heritage, upload.as_ref(), now).changes);
-    }
     if let Some(mut upload) = upload {
         let was = std::mem::replace(&mut upload.status, UploadStatus::Received);
         changes.push(Change::UpdateUpload { upload, was });
     }
     Ok(changes)
+}
+
+/// The jobs that the object starts.
+async fn jobs_of(
+    engine: &Engine,
+    a: &Announcement,
+    file: &File,
+    upload: Option<&Upload>,
+) -> Result<ChangeSet, StateError> {
+    let mut changes = ChangeSet::new();
+    let starting = rules_for(engine, a, upload);
+    if starting.is_empty() {
+        return Ok(changes);
+    }
+    let reader = engine.reader_for(file.owner.as_ref(), &a.bucket).await?;
+    let mut derived = Derived::from(engine, a).await?;
+    for (rule, process) in starting {
+        let (sources, retry) = (sources_of(engine, &rule, upload), engine.inner.config.retry_of(&rule));
+        let heritage = Heritage { sources, reader: reader.clone(), owner: file.owner.clone() };
+        let mut born = birth(a, &rule, process, retry, heritage, upload);
+        if let Some(derived) = &mut derived {
+            born = derived.admit(born);
+        }
+        changes.changes.extend(born.changes(engine.now()).changes);
+    }
+    changes.changes.extend(derived.and_then(Derived::change));
+    Ok(changes)
+}
+
+async fn commit(engine: &Engine, changes: ChangeSet) -> Result<(), StateError> {
+    let refused = Refused::of(&changes);
+    engine.commit(changes, Durability::Lazy).await?;
+    refused.tell();
+    Ok(())
 }
 
 fn removed(engine: &Engine, a: &Announcement, id: &FileId, over: Option<Sequencer>) -> ChangeSet {

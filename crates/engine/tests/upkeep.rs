@@ -3,6 +3,7 @@
 mod support;
 mod upkeep {
     mod backfill;
+    mod derived;
     mod expiry;
     mod reconcile;
     mod sweep;

@@ -50,6 +50,7 @@ fn describe() {
     describe_counter!("filemill_scrub_bytes_total", "stored bytes read again");
     describe_counter!("filemill_scrub_damage_total", "blobs that were found damaged");
     describe_counter!("filemill_scrub_rounds_total", "rounds through all stored bytes that ended");
+    describe_counter!("filemill_derived_refused_total", "jobs born failed because enough was made of their upload");
     describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
     describe_gauge!("filemill_build_info", "1; the version is a label");
     describe_gauge!("filemill_uptime_seconds", "since the process started");

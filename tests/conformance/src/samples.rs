@@ -182,6 +182,7 @@ pub fn job(name: &str, nth: u64) -> Job {
         throttles: 0,
         notify: Vec::new(),
         generation: 0,
+        original: None,
         created_at: at,
         started_at: None,
         finished_at: None,

@@ -81,7 +81,8 @@ fn texts(db: &Connection, query: &str) -> Vec<String> {
     rows.expect(query).collect::<Result<_, _>>().expect(query)
 }
 
-fn blob_files(data: &Path) -> BTreeSet<String> {
+/// Names of the files that hold content.
+pub fn blob_files(data: &Path) -> BTreeSet<String> {
     let entries = |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
     let shards = entries(&data.join("blobs"));
     shards.flat_map(|shard| entries(&shard.path())).filter_map(|file| file.file_name().into_string().ok()).collect()

@@ -29,6 +29,8 @@ pub struct ConfigFile {
     /// Processors of the operator's own: commands and services.
     #[serde(default)]
     pub processors: BTreeMap<String, Definition>,
+    /// Of one upload, over all generations.
+    pub derived_objects_max: Option<u32>,
     #[serde(default)]
     pub server: Server,
     #[serde(default)]

@@ -228,6 +228,16 @@ fn times_are_read_and_bounded() {
 }
 
 #[test]
+fn the_cap_on_what_is_made_of_an_upload_is_read_and_bounded() {
+    let max_of = |text: &str| load(text).expect("a good config").engine("w".into()).derived_objects_max;
+    assert_eq!((max_of("schema = 1\n"), max_of("schema = 1\nderived_objects_max = 7\n")), (1000, 7));
+    for wrong in ["0", "10001"] {
+        let error = error_of(&format!("schema = 1\nderived_objects_max = {wrong}\n"));
+        assert!(error.contains("derived_objects_max") && error.contains("10000"), "{error}");
+    }
+}
+
+#[test]
 fn a_rule_that_cannot_work_is_refused() {
     let base = with_rule("");
     for (from, to, word) in [

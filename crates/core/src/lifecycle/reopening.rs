@@ -1,6 +1,6 @@
 //! A person opens an ended job again: from the start as another run, or where it stopped.
 
-use super::{Decision, NO_TARGET, event, next_rev, store};
+use super::{Decision, NO_TARGET, TOO_MANY_DERIVED, event, next_rev, store};
 use crate::event::EventKind;
 use crate::job::{Job, JobStatus};
 use crate::ports::{Change, ChangeSet, Durability};
@@ -13,8 +13,14 @@ pub(super) fn retried(job: &Job, process: Option<Process>, now: Timestamp) -> De
     if !matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) {
         return Decision::Stale("only a failed or cancelled job can be retried");
     }
-    if job.failure.as_ref().is_some_and(|f| f.code == NO_TARGET) {
-        return Decision::Stale("its result has no place; change the rule and upload the file again");
+    match job.failure.as_ref().map(|f| f.code.as_str()) {
+        Some(NO_TARGET) => {
+            return Decision::Stale("its result has no place; change the rule and upload the file again");
+        }
+        Some(TOO_MANY_DERIVED) => {
+            return Decision::Stale("as much as may be was made of its upload; change the rules and upload that again");
+        }
+        _ => {}
     }
     let mut job = next_rev(job);
     job.status = JobStatus::Queued;

@@ -65,6 +65,7 @@ fn job(chunks: Option<u32>) -> Job {
         throttles: 0,
         notify: Vec::new(),
         generation: 0,
+        original: None,
         created_at: NOW,
         started_at: None,
         finished_at: None,

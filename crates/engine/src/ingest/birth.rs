@@ -4,7 +4,7 @@
 
 use crate::Engine;
 use filemill_core::access::Reach;
-use filemill_core::ids::{JobId, KeyId};
+use filemill_core::ids::{JobId, KeyId, OriginalId};
 use filemill_core::job::{Failure, Job, JobStatus, Target};
 use filemill_core::key_template::KeyParts;
 use filemill_core::lifecycle;
@@ -54,7 +54,28 @@ pub(super) struct Heritage {
     pub owner: Option<KeyId>,
 }
 
-/// The job of this object and rule, as first commit.
+/// A job as it is first stored, and what keeps it from being begun.
+pub(super) struct Birth {
+    pub job: Job,
+    pub obstacle: Option<Failure>,
+}
+
+impl Birth {
+    pub fn changes(self, now: Timestamp) -> ChangeSet {
+        match self.obstacle {
+            None => lifecycle::create(self.job, now),
+            Some(failure) => lifecycle::create_failed(self.job, failure, now),
+        }
+    }
+}
+
+/// The upload that this object is, or was made of.
+pub(super) fn original_of(a: &Announcement) -> OriginalId {
+    let known = a.origin.as_ref().and_then(|origin| origin.original.clone());
+    known.unwrap_or_else(|| OriginalId::of(&a.bucket, &a.key, a.sequencer.as_str(), a.at))
+}
+
+/// The job of this object and rule.
 pub(super) fn birth(
     a: &Announcement,
     rule: &Rule,
@@ -62,8 +83,7 @@ pub(super) fn birth(
     retry: RetryPolicy,
     heritage: Heritage,
     upload: Option<&Upload>,
-    now: Timestamp,
-) -> ChangeSet {
+) -> Birth {
     let Heritage { sources, reader, owner } = heritage;
     let parts = KeyParts { bucket: &a.bucket, key: &a.key, rule: rule.id.as_str() };
     let wanted = rule.output.key.key_for(parts);
@@ -107,17 +127,14 @@ pub(super) fn birth(
         throttles: 0,
         notify: upload.map(|u| u.notify.clone()).unwrap_or_default(),
         generation: a.origin.as_ref().map_or(0, |o| o.generation),
+        original: Some(original_of(a)),
         created_at: a.at,
         started_at: None,
         finished_at: None,
     };
-    match impossible_target(&job, wanted.err().map(|e| e.to_string())) {
-        None => lifecycle::create(job, now),
-        Some(message) => {
-            let failure = Failure { code: lifecycle::NO_TARGET.into(), message, detail: None };
-            lifecycle::create_failed(job, failure, now)
-        }
-    }
+    let impossible = impossible_target(&job, wanted.err().map(|e| e.to_string()));
+    let obstacle = impossible.map(|message| Failure { code: lifecycle::NO_TARGET.into(), message, detail: None });
+    Birth { job, obstacle }
 }
 
 fn impossible_target(job: &Job, key_error: Option<String>) -> Option<String> {

@@ -61,8 +61,10 @@ impl Step<'_> {
 
     /// What travels with the result.
     pub(super) fn result_attributes(&self, content_type: Option<String>) -> Attributes {
-        let origin = Origin { job: self.job.id.clone(), generation: self.job.generation + 1 };
-        let owner = self.job.owner.clone();
+        let job = &self.job;
+        let (generation, original) = (job.generation + 1, job.original.clone());
+        let origin = Origin { job: job.id.clone(), generation, original };
+        let owner = job.owner.clone();
         Attributes { content_type, origin: Some(origin), owner, ..Attributes::default() }
     }
 

@@ -3,7 +3,7 @@
 use crate::Engine;
 use crate::config::Retention;
 use crate::error::CommandError;
-use filemill_core::ids::{AuditId, BackfillId, DeadLetterId, RedriveId};
+use filemill_core::ids::{AuditId, BackfillId, DeadLetterId, OriginalId, RedriveId};
 use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, StateError};
 use filemill_core::record::{Record, RecordKind, RecordOrder, RecordQuery};
@@ -14,11 +14,12 @@ use std::time::Duration;
 const PAGES_MAX: u32 = 100;
 
 /// How long each kind is kept, and how its ids begin.
-fn kept(retention: &Retention) -> [(RecordKind, &'static str, Option<Duration>); 4] {
+fn kept(retention: &Retention) -> [(RecordKind, &'static str, Option<Duration>); 5] {
     [
         (RecordKind::DeadLetter, DeadLetterId::PREFIX, retention.dead_letters),
         (RecordKind::Redrive, RedriveId::PREFIX, retention.dead_letters),
         (RecordKind::Backfill, BackfillId::PREFIX, retention.jobs),
+        (RecordKind::DerivedObjects, OriginalId::PREFIX, retention.jobs),
         (RecordKind::Audit, AuditId::PREFIX, retention.audit),
     ]
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// B8
 pub async fn every_visible_change_is_announced(backend: Backend) {
     let backend = with_bucket(backend).await;
-    let origin = Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 2 };
+    let origin = Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 2, original: None };
     let attributes =
         Attributes { content_type: Some("text/plain".into()), origin: Some(origin.clone()), ..Attributes::default() };
     let put_a = PutObject { attributes, ..put_of("a") };

@@ -27,7 +27,7 @@ fn attributes() -> Attributes {
         expires: Some("Thu, 01 Dec 1994 16:00:00 GMT".into()),
         metadata: text(&[("owner", "zoë"), ("empty", "")]),
         tags: text(&[("colour", "blue")]),
-        origin: Some(Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 1 }),
+        origin: Some(Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 1, original: None }),
         ..Attributes::default()
     }
 }

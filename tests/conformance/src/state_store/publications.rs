@@ -9,7 +9,7 @@ use filemill_core::object::{Attributes, BucketName, Origin};
 use filemill_core::ports::*;
 
 fn attributes() -> Attributes {
-    let origin = Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 1 };
+    let origin = Origin { job: JobId::of("b", "k", "1", "r", time()), generation: 1, original: None };
     Attributes { content_type: Some("text/plain".into()), origin: Some(origin), ..Attributes::default() }
 }
 
