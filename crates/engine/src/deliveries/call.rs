@@ -1,12 +1,12 @@
 //! One call of a receiver, and its outcome as stored.
 
-use super::Called;
+use super::{Called, to_queue};
 use crate::Engine;
 use filemill_core::access::Principal;
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::JobId;
 use filemill_core::limits;
-use filemill_core::notice::{Notice, NoticeKind};
+use filemill_core::notice::{Notice, NoticeKind, Receiver};
 use filemill_core::ports::{Change, ChangeSet, Durability, NotifyError, Parcel, StateError};
 use filemill_core::record::{RecordKind, Recorded, Revised};
 use serde_json::json;
@@ -24,10 +24,17 @@ pub(super) async fn send(engine: Engine, lane: String, claimed: Vec<Revised<Deli
 }
 
 async fn deliver(engine: &Engine, parcel: &Parcel) -> Result<(), NotifyError> {
+    let ports = &engine.inner.ports;
+    let calling = async {
+        match &parcel.receiver {
+            Receiver::Queue { name } => to_queue::send(ports.messages.as_ref(), name, parcel).await,
+            _ => ports.notifier.deliver(parcel).await,
+        }
+    };
     tokio::select! {
         biased;
-        outcome = engine.inner.ports.notifier.deliver(parcel) => outcome,
-        () = engine.inner.ports.clock.sleep(limits::DELIVERY_TIMEOUT) => {
+        outcome = calling => outcome,
+        () = ports.clock.sleep(limits::DELIVERY_TIMEOUT) => {
             Err(NotifyError::transient("the receiver took too long"))
         }
     }
