@@ -127,7 +127,7 @@ pub(crate) async fn record_gone(engine: &Engine, file: &File) -> Result<bool, St
     end_jobs(engine, &gone).await?;
     let file = File { removed_at: Some(engine.now()), repaired: true, ..file.clone() };
     let event = file_event(EventKind::FileRemoved, &file, engine);
-    let mut changes = ChangeSet::new().with(Change::Emit(event));
+    let mut changes = ChangeSet::new().with(Change::Emit(event)).with(engine.audited_repair(&file));
     forget_findings(engine, (&file.bucket, &file.key), &mut changes).await?;
     changes.push(Change::MarkRemoved(file));
     match engine.commit(changes, Durability::Lazy).await {
@@ -190,6 +190,9 @@ async fn created(
     let reader = engine.reader_for(owner.as_ref(), &a.bucket).await?;
     let mut changes = ChangeSet::new();
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
+    if file.repaired {
+        changes.push(engine.audited_repair(&file));
+    }
     changes.push(Change::PutFile { file, over });
     for (rule, process) in rules_for(engine, a, upload.as_ref()) {
         let sources = sources_of(engine, &rule, upload.as_ref());
