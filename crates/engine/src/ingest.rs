@@ -110,6 +110,7 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
         if replaces {
             forget_findings(engine, (&change.bucket, &change.key), &mut changes).await?;
         }
+        let _until_stored = spans_of(change, &changes);
         match engine.commit(changes, Durability::Lazy).await {
             Ok(_) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
             Ok(_) => return Ok(true),
@@ -119,6 +120,18 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
         }
     }
     Err(StateError::Conflict(format!("file {id} changes too fast")))
+}
+
+/// One for each job that is born: a job is a trace.
+fn spans_of(change: &Announcement, changes: &ChangeSet) -> Vec<tracing::Span> {
+    let span = |change_set: &Change| match change_set {
+        Change::InsertJob(job) => {
+            let (job, rule, upload) = (&job.id, &job.rule, job.upload.as_ref().map(tracing::field::display));
+            Some(tracing::debug_span!("ingest", %job, %rule, upload, received_at = %change.at, bytes = change.size))
+        }
+        _ => None,
+    };
+    changes.changes.iter().filter_map(span).collect()
 }
 
 /// Records that the object of this very version is gone, where no announcement tells. False if the record is another by now.

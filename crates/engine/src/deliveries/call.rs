@@ -13,6 +13,7 @@ use serde_json::json;
 
 /// Sends what was claimed in one message, and records what became of it.
 pub(super) async fn send(engine: Engine, lane: String, claimed: Vec<Revised<Delivery>>) -> Called {
+    let _until_recorded: Vec<tracing::Span> = claimed.iter().map(|one| span_of(&one.value)).collect();
     let outcome = match parcel(&engine, &claimed).await {
         Some(parcel) => deliver(&engine, &parcel).await,
         None => Err(NotifyError::permanent("there was nothing to send")),
@@ -21,6 +22,14 @@ pub(super) async fn send(engine: Engine, lane: String, claimed: Vec<Revised<Deli
         record(&engine, one, &outcome).await;
     }
     Called { lane, outcome }
+}
+
+/// The receiver's kind alone: an address may be a person's.
+fn span_of(delivery: &Delivery) -> tracing::Span {
+    let Delivery { id, notice, attempts, receiver, .. } = delivery;
+    let job = notice.job.as_ref().map(tracing::field::display);
+    let (event, event_id, receiver) = (notice.kind.as_str(), &notice.id, receiver.kind());
+    tracing::debug_span!("delivery", job, delivery = %id, event, %event_id, receiver, attempt = *attempts)
 }
 
 async fn deliver(engine: &Engine, parcel: &Parcel) -> Result<(), NotifyError> {
