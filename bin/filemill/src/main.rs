@@ -15,6 +15,8 @@ mod logs;
 mod output;
 mod progress;
 mod service;
+#[cfg(feature = "otel")]
+mod traces;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -28,6 +28,7 @@ pub enum Metric {
     JobErrorRate,
     JobThrottleRate,
     DeliveryFailed,
+    ReconcileRepaired,
     DiskFree,
 }
 
@@ -39,6 +40,7 @@ pub const METRICS: &[(Metric, &str, Scope, &str)] = &[
     (Metric::JobErrorRate, "job.error_rate", Scope::EachRule, "percent of the jobs that ended in the window failed"),
     (Metric::JobThrottleRate, "job.throttle_rate", Scope::EachRule, "percent of the jobs that ended were throttled"),
     (Metric::DeliveryFailed, "delivery.failed", Scope::Service, "dead deliveries of the last two days"),
+    (Metric::ReconcileRepaired, "reconcile.repaired", Scope::Service, "repairs by reconcile in the window"),
     (Metric::DiskFree, "disk.free", Scope::Service, "bytes that are free"),
 ];
 

@@ -55,6 +55,9 @@ pub struct AuditEntry {
     pub tenant: Option<TenantName>,
 }
 
+/// An object or a file record that the listing made good. Nobody ordered it; alarms count these.
+pub const REPAIRED: &str = "reconcile.repair";
+
 impl AuditEntry {
     /// To be committed with what it tells of.
     pub fn change(&self) -> Change {

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod backfill;
 pub mod checksum;
 pub mod chunks;
+pub mod cloud_event;
 pub mod dead_letter;
 pub mod delivery;
 pub mod derived;

@@ -2,6 +2,7 @@
 //! sent. A receiver is named as the config names it; its address, keys and passwords stay in the config.
 
 use crate::ids::{JobId, KeyId, NoticeId, UploadId};
+use crate::message::MessageQueueName;
 use crate::object::{BucketName, ObjectKey};
 use crate::rule::{Name, RuleId};
 use crate::time::Timestamp;
@@ -114,15 +115,22 @@ pub enum Receiver {
     Email {
         to: EmailAddress,
     },
+    /// A message queue of this service.
+    Queue {
+        name: MessageQueueName,
+    },
 }
 
 impl Receiver {
-    /// `live`, `webhook` or `email`.
+    pub const KINDS: [&str; 4] = ["live", "webhook", "email", "queue"];
+
+    /// One of [`KINDS`](Self::KINDS).
     pub fn kind(&self) -> &'static str {
         match self {
             Receiver::Live => "live",
             Receiver::Webhook { .. } | Receiver::UploadWebhook { .. } => "webhook",
             Receiver::Email { .. } => "email",
+            Receiver::Queue { .. } => "queue",
         }
     }
 
@@ -136,6 +144,7 @@ impl Receiver {
                 format!("webhook:{origin}#{}", &hex::encode(Sha256::digest(url.as_bytes()))[..12])
             }
             Receiver::Email { to } => format!("email:{to}"),
+            Receiver::Queue { name } => format!("queue:{name}"),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ids::NoticeId;
 use crate::job::{Job, JobStatus};
 use crate::lifecycle;
 use crate::limits;
+use crate::message::MessageQueueName;
 use crate::notice::{Notice, NoticeKind, NoticeOf, Receiver};
 use crate::object::BucketName;
 use crate::ports::{Change, ChangeSet};
@@ -48,6 +49,14 @@ impl NotifyRules {
 
     pub fn all(&self) -> &[NotifyRule] {
         &self.0
+    }
+
+    /// The message queues that are told.
+    pub fn message_queues(&self) -> impl Iterator<Item = &MessageQueueName> {
+        self.0.iter().filter_map(|rule| match &rule.receiver {
+            Receiver::Queue { name } => Some(name),
+            _ => None,
+        })
     }
 
     /// What a change set makes due. A job ends by this set if the feed is told so by it: an ended one may be stored again, for

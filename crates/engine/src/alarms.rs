@@ -120,6 +120,7 @@ impl Engine {
                 Room::Unlimited => None,
                 Room::Bytes { free, .. } | Room::NoFiles { free } => Some(free as f64),
             }),
+            Metric::ReconcileRepaired => Ok(Some(self.repairs(rule.window).await? as f64)),
             _ => {
                 let dead = Some(DeliveryStatus::Dead.as_str());
                 let query = RecordQuery::of(RecordKind::Delivery).with("status", dead);

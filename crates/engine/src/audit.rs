@@ -4,13 +4,15 @@
 use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::access::{Principal, TenantName};
-use filemill_core::audit::{Actor, AuditEntry};
+use filemill_core::audit::{self, Actor, AuditEntry};
+use filemill_core::file::File;
 use filemill_core::ids::AuditId;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Filters are ANDed.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +42,19 @@ impl Engine {
         detail: Value,
     ) -> Change {
         self.audited_for(actor, Some(self.inner.tenancy.of(bucket)), action, target, detail)
+    }
+
+    /// What the listing told and no announcement did.
+    pub(crate) fn audited_repair(&self, file: &File) -> Change {
+        let (actor, detail) = (Actor::service(), json!({ "removed": file.removed_at.is_some() }));
+        self.audited_at(&actor, &file.bucket, audit::REPAIRED, format!("{}/{}", file.bucket, file.key), detail)
+    }
+
+    /// How many in so long until now.
+    pub(crate) async fn repairs(&self, window: Duration) -> Result<u64, StateError> {
+        let query = RecordQuery::of(RecordKind::Audit).with("action", Some(audit::REPAIRED));
+        let query = query.between(AuditId::PREFIX, Some(self.now().minus(window)), None);
+        self.inner.ports.state.record_count(&query).await
     }
 
     pub(crate) fn audited_for(

@@ -50,10 +50,11 @@ impl From<BlobError> for NoObject {
     }
 }
 
-/// The queues that rules name. One that is there stays as it is.
+/// The queues that rules name, and those that are told. One that is there stays as it is.
 pub(crate) async fn prepare(engine: &Engine) -> Result<(), MessageError> {
     let messages = &engine.inner.ports.messages;
-    for name in engine.inner.config.rules.message_queues().keys() {
+    let config = &engine.inner.config;
+    for name in config.rules.message_queues().keys().chain(config.notify.message_queues()) {
         match messages.message_queue(name).await {
             Err(MessageError::NotFound(_)) => {}
             other => {

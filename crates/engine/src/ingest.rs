@@ -115,6 +115,7 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
             AnnouncementKind::Created => created(engine, change, &id, over, source).await?,
             AnnouncementKind::Removed => removed(engine, change, &id, over),
         };
+        let _until_stored = spans_of(change, &changes);
         match commit(engine, changes).await {
             Ok(()) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
             Ok(()) => return Ok(true),
@@ -126,13 +127,25 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
     Err(StateError::Conflict(format!("file {id} changes too fast")))
 }
 
+/// One for each job that is born: a job is a trace.
+fn spans_of(change: &Announcement, changes: &ChangeSet) -> Vec<tracing::Span> {
+    let span = |change_set: &Change| match change_set {
+        Change::InsertJob(job) => {
+            let (job, rule, upload) = (&job.id, &job.rule, job.upload.as_ref().map(tracing::field::display));
+            Some(tracing::debug_span!("ingest", %job, %rule, upload, received_at = %change.at, bytes = change.size))
+        }
+        _ => None,
+    };
+    changes.changes.iter().filter_map(span).collect()
+}
+
 /// Records that the object of this very version is gone, where no announcement tells. False if the record is another by now.
 pub(crate) async fn record_gone(engine: &Engine, file: &File) -> Result<bool, StateError> {
     let gone = Gone::version(file);
     end_jobs(engine, &gone).await?;
     let file = File { removed_at: Some(engine.now()), repaired: true, ..file.clone() };
     let event = file_event(EventKind::FileRemoved, &file, engine);
-    let mut changes = ChangeSet::new().with(Change::Emit(event));
+    let mut changes = ChangeSet::new().with(Change::Emit(event)).with(engine.audited_repair(&file));
     forget_findings(engine, (&file.bucket, &file.key), &mut changes).await?;
     changes.push(Change::MarkRemoved(file));
     match engine.commit(changes, Durability::Lazy).await {
@@ -202,6 +215,9 @@ async fn created(
     let file = File { repaired: source == Source::Listing, ..file_of(a, id, upload.as_ref()) };
     let mut changes = jobs_of(engine, a, &file, upload.as_ref()).await?;
     changes.push(Change::Emit(file_event(EventKind::FileCreated, &file, engine)));
+    if file.repaired {
+        changes.push(engine.audited_repair(&file));
+    }
     changes.push(Change::PutFile { file, over });
     if let Some(mut upload) = upload {
         let was = std::mem::replace(&mut upload.status, UploadStatus::Received);

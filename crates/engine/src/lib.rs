@@ -107,7 +107,7 @@ impl Engine {
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Creates the configured buckets and the message queues of rules that are missing. Idempotent; call it before the doors
+    /// Creates the buckets and message queues of the config that are missing. Idempotent; call it before the doors
     /// open.
     pub async fn prepare(&self) -> Result<(), CommandError> {
         for bucket in self.inner.config.bucket_names() {

@@ -10,6 +10,7 @@ use filemill_core::ports::{
     BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, MultipartRef, Precondition, Publication,
     PublicationSource, PutObject, StateError,
 };
+use tracing::Instrument;
 
 impl Engine {
     /// Commits, with the deliveries that are due by it, then rings whoever waits for what the commit made.
@@ -34,6 +35,20 @@ impl Engine {
     }
 
     pub(crate) async fn commit_with_results(
+        &self,
+        job: &Job,
+        changes: ChangeSet,
+        publications: Vec<Publication>,
+        durability: Durability,
+    ) -> Result<Committed, CommitError> {
+        let span = match publications.is_empty() {
+            true => tracing::Span::none(),
+            false => tracing::debug_span!("publish", job = %job.id, objects = publications.len()),
+        };
+        self.publish(job, changes, publications, durability).instrument(span).await
+    }
+
+    async fn publish(
         &self,
         job: &Job,
         mut changes: ChangeSet,

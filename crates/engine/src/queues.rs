@@ -1,10 +1,11 @@
-//! Queues as they are now: what waits, what runs, what gave up.
+//! Queues as they are now: what waits, what runs, what gave up; and what message queues hold.
 
 use crate::error::CommandError;
 use crate::{Engine, QueueSettings};
 use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
 use filemill_core::limits;
-use filemill_core::ports::QueueDepth;
+use filemill_core::message::{MessageCounts, MessageQueueName};
+use filemill_core::ports::{ListMessageQueues, MessageError, QueueDepth};
 use filemill_core::record::RecordQuery;
 use filemill_core::rule::QueueName;
 use std::collections::BTreeMap;
@@ -34,6 +35,22 @@ impl Engine {
             name,
         };
         Ok(names.into_iter().map(state).collect())
+    }
+
+    /// What each message queue holds, by name.
+    pub async fn message_queues(&self) -> Result<Vec<(MessageQueueName, MessageCounts)>, CommandError> {
+        let messages = &self.inner.ports.messages;
+        let all = ListMessageQueues { limit: limits::MESSAGE_QUEUES_MAX as u32, ..ListMessageQueues::default() };
+        let mut held = Vec::new();
+        for queue in messages.message_queues(&all).await? {
+            match messages.message_counts(&queue.name).await {
+                Ok(counts) => held.push((queue.name, counts)),
+                // it was removed meanwhile
+                Err(MessageError::NotFound(_)) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(held)
     }
 
     async fn dead_by_queue(&self) -> Result<BTreeMap<QueueName, u64>, CommandError> {

@@ -14,7 +14,7 @@ use filemill_core::job::Job;
 use filemill_core::lifecycle::Happening;
 use filemill_core::limits;
 use filemill_core::ports::{Lease, LeaseRequest, StateError};
-use filemill_core::task::TaskKind;
+use filemill_core::task::{TaskId, TaskKind};
 use keep_alive::{Ended, keep_alive};
 use pause::Pause;
 use settle::{drop_task, release, settle};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let ports = &engine.inner.ports;
@@ -111,7 +112,15 @@ async fn hold(engine: Engine, lease: Lease, chunks_running: Arc<AtomicU32>, give
     }
 }
 
-async fn work(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
+/// From the lease to the commit.
+async fn work(engine: &Engine, lease: Lease, give_back: CancellationToken) {
+    let TaskId { job, run, kind, index } = &lease.task.id;
+    let attempt = lease.task.attempts;
+    let span = tracing::debug_span!("task", %job, run, kind = ?kind, index, attempt);
+    work_on(engine, lease, give_back).instrument(span).await;
+}
+
+async fn work_on(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
     let job = match lease.job.take() {
         Some(job) => Ok(Some(*job)),
         None => engine.inner.ports.state.job(&lease.task.id.job).await,

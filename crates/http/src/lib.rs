@@ -4,6 +4,7 @@
 //! No decision about files, jobs or tasks is made here, and nothing is stored.
 
 pub mod api;
+mod message_metrics;
 pub mod metrics;
 pub mod s3;
 pub mod serve;

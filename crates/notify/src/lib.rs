@@ -3,7 +3,6 @@
 //! It implements the `Notifier` port. It holds the addresses and keys that the config names; what it sends, and when again,
 //! is decided elsewhere. Nothing here shows a key, a password, a link, or what a receiver answered.
 
-mod cloud_event;
 mod letter;
 mod mail;
 mod receivers;

@@ -97,6 +97,7 @@ impl Inner {
                 webhook::send(&self.outbound, url, &uploads.keys, parcel)
             }
             Receiver::Email { to } => self.mailer.as_ref().ok_or_else(gone)?.send(to, parcel),
+            Receiver::Queue { .. } => Err(NotifyError::permanent("message queues are in the service")),
             Receiver::Live => Err(NotifyError::permanent("the live feed has its own way")),
         }
     }

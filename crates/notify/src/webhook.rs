@@ -3,8 +3,8 @@
 //! 2xx is taken. 410 is gone for good; so is whatever the guard refuses and any redirect, because nobody follows it. All else
 //! may be better another time. The answer's words are thrown away.
 
-use crate::cloud_event::{self, CONTENT_TYPE};
 use crate::signature::Keys;
+use filemill_core::cloud_event::{self, CONTENT_TYPE};
 use filemill_core::ports::{NotifyError, Parcel};
 use filemill_core::time::Timestamp;
 use filemill_outbound::{Outbound, OutboundError, Request, Verdict};

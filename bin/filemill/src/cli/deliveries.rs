@@ -16,7 +16,7 @@ pub struct Args {
     /// pending, delivered or dead
     #[arg(long)]
     status: Option<String>,
-    /// Of the receiver: live, webhook or email
+    /// Of the receiver: live, webhook, email or queue
     #[arg(long)]
     kind: Option<String>,
     /// What was told, such as job.failed

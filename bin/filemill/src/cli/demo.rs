@@ -31,7 +31,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<()> {
-        logs::start(&self.log, Default::default())?;
+        let _until_the_end = logs::start(&self.log, Default::default())?;
         let folder = tempfile::Builder::new().prefix("filemill-demo-").tempdir();
         let folder = folder.context("cannot make a temporary folder")?;
         let runtime = runtime()?;

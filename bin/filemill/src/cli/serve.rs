@@ -55,7 +55,7 @@ impl Args {
             log_format: self.log_format,
         };
         let config = Config::load(self.config.as_deref(), &overrides)?;
-        logs::start(&config.server.log, config.server.log_format)?;
+        let _until_the_end = logs::start(&config.server.log, config.server.log_format)?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(serve(&config));
         // whatever still blocks a thread now was already given back

@@ -87,15 +87,15 @@ fn value(number: &Number) -> Result<f64, String> {
     read.ok_or_else(|| format!("{text:?} is no limit; write for example 5, \"5%\", \"5m\" or \"1GiB\""))
 }
 
-/// `email:ADDRESS` or `webhook:NAME`.
+/// `email:ADDRESS`, `webhook:NAME` or `queue:NAME`.
 fn receiver(text: &str, file: &ConfigFile, told: &NotifyRules) -> Result<Receiver, String> {
     if let Some(to) = text.strip_prefix("email:") {
         let found = email_to(std::iter::once(to), file).map_err(|e| format!("notify: {e}"))?;
         return found.into_iter().next().ok_or_else(|| "notify: no address".to_owned());
     }
     let known = told.all().iter().map(|rule| &rule.receiver);
-    let webhook = known.filter(|receiver| receiver.kind() == "webhook").find(|receiver| receiver.lane() == text);
-    webhook.cloned().ok_or_else(|| {
-        format!("notify: {text:?} is neither \"email:ADDRESS\" nor \"webhook:ID\" with the id of a [[notify]]")
+    let named = known.filter(|receiver| receiver.kind() != "email").find(|receiver| receiver.lane() == text);
+    named.cloned().ok_or_else(|| {
+        format!("notify: {text:?} is neither \"email:ADDRESS\" nor \"webhook:ID\" or \"queue:NAME\" of a [[notify]]")
     })
 }

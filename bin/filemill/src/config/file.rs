@@ -143,6 +143,7 @@ pub struct Notify {
 pub enum NotifyKind {
     Webhook,
     Email,
+    Queue,
 }
 
 /// A figure and its limit: exactly one of the four.

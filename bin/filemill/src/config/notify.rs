@@ -2,6 +2,7 @@
 //! and how they are reached. Keys and passwords go into the receivers and nowhere else.
 
 use super::file::{ConfigFile, Notify, NotifyKind, OneOrMore, Smtp, SmtpTls};
+use filemill_core::message::MessageQueueName;
 use filemill_core::notice::{EmailAddress, NoticeKind, Receiver};
 use filemill_core::notify::{NotifyRule, NotifyRules};
 use filemill_core::rule::Name;
@@ -62,6 +63,22 @@ fn receivers_of(
             let to = entry.to.as_ref().ok_or("mail needs `to`, an address or a list of them")?;
             email_to(to.all().iter().map(|to| to.0.as_str()), file)
         }
+        NotifyKind::Queue => {
+            if entry.url.is_some() || entry.sign.is_some() {
+                return Err("`url` and `sign` are for webhooks; a queue has `to`".to_owned());
+            }
+            let to = entry.to.as_ref().ok_or("a queue needs `to`, its name or a list of names")?;
+            to.all().iter().map(|to| queue(&to.0, file)).collect()
+        }
+    }
+}
+
+/// A queue whose messages start a rule would be told of what its messages started, without end.
+fn queue(name: &str, file: &ConfigFile) -> Result<Receiver, String> {
+    let name = MessageQueueName::parse(name)?;
+    match file.rules.iter().find(|rule| rule.from_queue.as_ref() == Some(&name)) {
+        Some(rule) => Err(format!("messages of {name} start rule {:?}; tell another queue", rule.id.as_str())),
+        None => Ok(Receiver::Queue { name }),
     }
 }
 
@@ -75,7 +92,7 @@ pub fn email_to<'a>(addresses: impl Iterator<Item = &'a str>, file: &ConfigFile)
 
 fn webhook(entry: &Notify) -> Result<(Name, WebhookSettings), String> {
     if entry.to.is_some() {
-        return Err("`to` is for mail; a webhook has `url`".to_owned());
+        return Err("`to` is for mail and queues; a webhook has `url`".to_owned());
     }
     let url = entry.url.clone().ok_or("a webhook needs `url`")?;
     let sign = entry.sign.as_ref();

@@ -172,6 +172,18 @@ fn receivers_that_cannot_be_told_are_refused_and_no_secret_is_shown() {
         let error = error_of(&changed);
         assert!(error.contains(word) && !error.contains("hunter2"), "{to}: {error}");
     }
+    let queue = "[[notify]]\non = [\"job.failed\"]\nkind = \"queue\"\nto = \"told\"\n";
+    let queues = with_rule("from_queue = \"orders\"") + queue;
+    assert_eq!(load(&queues).expect("config").notify.message_queues().count(), 1);
+    for (from, to, word) in [
+        ("\"told\"", "\"told.fifo\"", "FIFO"),
+        ("\"told\"", "\"orders\"", "start rule \"r\""),
+        ("to = \"told\"", "url = \"https://h/x\"", "for webhooks"),
+        ("to = \"told\"", "", "needs `to`"),
+    ] {
+        let error = error_of(&queues.replacen(from, to, 1));
+        assert!(error.contains(word), "{to}: {error}");
+    }
     let twice = error_of(&format!("schema = 1\n{hook}{hook}"));
     assert!(twice.contains("taken"), "{twice}");
 }

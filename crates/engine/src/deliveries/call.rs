@@ -1,18 +1,19 @@
 //! One call of a receiver, and its outcome as stored.
 
-use super::Called;
+use super::{Called, to_queue};
 use crate::Engine;
 use filemill_core::access::Principal;
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::JobId;
 use filemill_core::limits;
-use filemill_core::notice::{Notice, NoticeKind};
+use filemill_core::notice::{Notice, NoticeKind, Receiver};
 use filemill_core::ports::{Change, ChangeSet, Durability, NotifyError, Parcel, StateError};
 use filemill_core::record::{RecordKind, Recorded, Revised};
 use serde_json::json;
 
 /// Sends what was claimed in one message, and records what became of it.
 pub(super) async fn send(engine: Engine, lane: String, claimed: Vec<Revised<Delivery>>) -> Called {
+    let _until_recorded: Vec<tracing::Span> = claimed.iter().map(|one| span_of(&one.value)).collect();
     let outcome = match parcel(&engine, &claimed).await {
         Some(parcel) => deliver(&engine, &parcel).await,
         None => Err(NotifyError::permanent("there was nothing to send")),
@@ -23,11 +24,26 @@ pub(super) async fn send(engine: Engine, lane: String, claimed: Vec<Revised<Deli
     Called { lane, outcome }
 }
 
+/// The receiver's kind alone: an address may be a person's.
+fn span_of(delivery: &Delivery) -> tracing::Span {
+    let Delivery { id, notice, attempts, receiver, .. } = delivery;
+    let job = notice.job.as_ref().map(tracing::field::display);
+    let (event, event_id, receiver) = (notice.kind.as_str(), &notice.id, receiver.kind());
+    tracing::debug_span!("delivery", job, delivery = %id, event, %event_id, receiver, attempt = *attempts)
+}
+
 async fn deliver(engine: &Engine, parcel: &Parcel) -> Result<(), NotifyError> {
+    let ports = &engine.inner.ports;
+    let calling = async {
+        match &parcel.receiver {
+            Receiver::Queue { name } => to_queue::send(ports.messages.as_ref(), name, parcel).await,
+            _ => ports.notifier.deliver(parcel).await,
+        }
+    };
     tokio::select! {
         biased;
-        outcome = engine.inner.ports.notifier.deliver(parcel) => outcome,
-        () = engine.inner.ports.clock.sleep(limits::DELIVERY_TIMEOUT) => {
+        outcome = calling => outcome,
+        () = ports.clock.sleep(limits::DELIVERY_TIMEOUT) => {
             Err(NotifyError::transient("the receiver took too long"))
         }
     }

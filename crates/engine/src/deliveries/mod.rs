@@ -1,4 +1,4 @@
-//! Tells receivers what is due: picks deliveries by lane, claims each, calls the notifier, records the outcome.
+//! Tells receivers what is due: picks deliveries by lane, claims each, calls the notifier or sends a message, records the outcome.
 //!
 //! Several engines at once are harmless: a delivery is claimed by compare-and-set before it is sent. One lane (a receiver)
 //! gets few calls at a time, and one while it is down, so none holds up another. Deliveries about the same job leave in
@@ -8,6 +8,7 @@ mod call;
 mod keeping;
 mod orders;
 mod pick;
+mod to_queue;
 
 pub use orders::DeliveryQuery;
 

@@ -17,7 +17,7 @@ use serde_json::json;
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryQuery {
     pub status: Option<DeliveryStatus>,
-    /// Of the receiver: `live`, `webhook`, `email`.
+    /// Of the receiver: one of [`Receiver::KINDS`](filemill_core::notice::Receiver::KINDS).
     pub kind: Option<String>,
     pub event: Option<NoticeKind>,
     /// The id of a job or dead letter, the name of an alarm.

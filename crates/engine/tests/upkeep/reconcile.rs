@@ -3,12 +3,17 @@
 use crate::support::{Service, bucket, build, engine_on, hello, key, running, started};
 use bytes::Bytes;
 use filemill_core::access::Principal;
+use filemill_core::alarm::{AlarmRule, AlarmStatus, Bound, Metric};
 use filemill_core::event::EventKind;
 use filemill_core::ids::FileId;
 use filemill_core::job::JobStatus;
 use filemill_core::ports::{BlobStore, JobQuery, Precondition, StateStore};
-use filemill_engine::{CommandError, Difference, ReconcileReport, ReconcileScope, ReconcileStatus};
+use filemill_core::rule::Name;
+use filemill_engine::{
+    AuditQuery, CommandError, Difference, EngineConfig, ReconcileReport, ReconcileScope, ReconcileStatus,
+};
 use filemill_memory::FaultPlan;
+use serde_json::json;
 use std::time::Duration;
 
 const ALL: ReconcileScope = ReconcileScope { bucket: None, is_dry_run: false };
@@ -50,6 +55,43 @@ async fn an_object_that_nobody_announced_starts_its_jobs_and_is_marked() {
     let result = service.engine.file(&Principal::service(), &FileId::of("results", "a")).await.expect("its result");
     assert!(!result.repaired, "what was announced is not marked");
     assert_eq!(counts(&reconciled(&service, &ALL).await), (0, 0, 0), "a second run finds nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn repairs_are_in_the_audit_log_and_raise_an_alarm_for_a_window() {
+    let alarm = AlarmRule {
+        id: Name::parse("repairs").expect("a name"),
+        metric: Metric::ReconcileRepaired,
+        bound: Bound::Above(0.0),
+        queue: None,
+        rule: None,
+        lasts: Duration::ZERO,
+        window: Duration::from_secs(900),
+        notify: Vec::new(),
+        repeat: None,
+        resolve: true,
+    };
+    let (_, store) = build(vec![hello()], true);
+    let set = |config: &mut EngineConfig| (config.reconcile.every, config.alarms) = (None, vec![alarm.clone()]);
+    let service = running(engine_on(&store, vec![hello()], set), store).await;
+    let seen = || async { service.engine.alarms().await.expect("alarms").remove(0) };
+    service.put("a", Bytes::from_static(b"x")).await;
+    service.ended("a").await;
+    lose_announcements(&service, true);
+    service.store.delete(&bucket("uploads"), &key("a"), Precondition::None).await.expect("deleted");
+    service.put("b", Bytes::from_static(b"x")).await;
+    lose_announcements(&service, false);
+    assert_eq!(seen().await.value, 0.0, "what is announced is no repair");
+    reconciled(&service, &ALL).await;
+    service.engine.look_at_alarms().await.expect("a look");
+    assert_eq!((seen().await.value, seen().await.state.status), (2.0, AlarmStatus::Raised));
+    let query = AuditQuery { action: Some("reconcile.repair".into()), limit: 10, ..AuditQuery::default() };
+    let log = service.engine.audit_log(&Principal::service(), &query).await.expect("the log").items;
+    let mut told: Vec<_> = log.iter().map(|entry| (entry.target.as_str(), &entry.detail["removed"])).collect();
+    told.sort_by_key(|told| told.0);
+    assert_eq!(told, [("uploads/a", &json!(true)), ("uploads/b", &json!(false))]);
+    tokio::time::sleep(Duration::from_secs(920)).await;
+    assert_eq!((seen().await.value, seen().await.state.status), (0.0, AlarmStatus::Ok));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use filemill_core::delivery::DeliveryStatus;
 use filemill_core::ids::{DeliveryId, JobId};
-use filemill_core::notice::NoticeKind;
+use filemill_core::notice::{NoticeKind, Receiver};
 use filemill_core::ports::Page;
 use filemill_core::rule::RuleId;
 use filemill_engine::DeliveryQuery;
@@ -24,7 +24,7 @@ use utoipa::IntoParams;
 pub struct DeliveriesParams {
     /// `pending`, `delivered` or `dead`.
     status: Option<String>,
-    /// Of the receiver: `live`, `webhook` or `email`.
+    /// Of the receiver: `live`, `webhook`, `email` or `queue`.
     kind: Option<String>,
     /// What was told, such as `job.failed`.
     event: Option<String>,
@@ -51,10 +51,7 @@ impl DeliveriesParams {
             status: read_parameter("status", self.status, |text| {
                 DeliveryStatus::parse(text).ok_or_else(|| "use pending, delivered or dead".to_owned())
             })?,
-            kind: read_parameter("kind", self.kind, |text| match text {
-                "live" | "webhook" | "email" => Ok(text.to_owned()),
-                _ => Err("use live, webhook or email".to_owned()),
-            })?,
+            kind: read_parameter("kind", self.kind, read_kind)?,
             event: read_parameter("event", self.event, read_event)?,
             about: job.map(|job| job.to_string()),
             upload: read_parameter("upload", self.upload, read_id)?,
@@ -65,6 +62,11 @@ impl DeliveriesParams {
             limit: page_limit(self.limit)?,
         })
     }
+}
+
+fn read_kind(text: &str) -> Result<String, String> {
+    let known = || format!("use one of {}", Receiver::KINDS.join(", "));
+    Receiver::KINDS.contains(&text).then(|| text.to_owned()).ok_or_else(known)
 }
 
 fn read_event(text: &str) -> Result<NoticeKind, String> {

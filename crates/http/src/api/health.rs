@@ -124,7 +124,20 @@ pub async fn metrics(
         tracing::warn!(error = %e, "some metrics cannot be read");
     }
     crate::metrics::record_process(&state.version);
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
+    let text = recorder.render() + &message_queues(&state.engine).await;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+/// Nothing, where they cannot be counted now.
+async fn message_queues(engine: &filemill_engine::Engine) -> String {
+    match tokio::time::timeout(PROBE_TIMEOUT, engine.message_queues()).await {
+        Ok(Ok(held)) => crate::message_metrics::text(&held, engine.now()),
+        Ok(Err(e)) => {
+            tracing::warn!(error = %e, "message queues cannot be counted");
+            String::new()
+        }
+        Err(_) => String::new(),
+    }
 }
 
 /// What is told by queue, delivery and alarm.

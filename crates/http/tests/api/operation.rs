@@ -3,6 +3,8 @@
 use crate::service::{TOKEN, request, service, with_header, without_token};
 use axum::body::Body;
 use axum::http::Method;
+use filemill_core::message::{MessageQueueName, MessageQueueSettings, NewMessage};
+use filemill_core::ports::MessageQueues;
 use filemill_http::{ApiConfig, ApiDoor};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -72,6 +74,9 @@ async fn metrics_are_prometheus_text() {
     };
     service.router = ApiDoor::new(config).router();
     service.get("/v1/jobs/job_00000000000000000000000000").await.is_problem(404, "job_not_found");
+    let queue = MessageQueueName::parse("orders").expect("a name");
+    service.store.create_queue(&queue, &MessageQueueSettings::default()).await.expect("a queue");
+    service.store.send(&queue, vec![NewMessage::of("one")]).await.expect("sent");
     let answer = service.get("/metrics").await;
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     let text = String::from_utf8(answer.body.to_vec()).expect("text");
@@ -81,6 +86,8 @@ async fn metrics_are_prometheus_text() {
         "filemill_jobs{status=\"queued\"} 0",
         "filemill_tasks{state=\"ready\"} 0",
         "filemill_store_up 1",
+        "filemill_message_queue_messages{queue=\"orders\",state=\"visible\"} 1",
+        "filemill_message_queue_oldest_age_seconds{queue=\"orders\"} 0",
         "filemill_build_info{version=\"1.2.3\"} 1",
         "filemill_uptime_seconds ",
         "process_resident_memory_bytes ",
@@ -88,6 +95,9 @@ async fn metrics_are_prometheus_text() {
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
+    service.store.delete_queue(&queue).await.expect("it was there");
+    let text = String::from_utf8(service.get("/metrics").await.body.to_vec()).expect("text");
+    assert!(!text.contains("orders"), "nothing stays of a removed queue: {text}");
     service.fail_stores();
     let text = String::from_utf8(service.get("/metrics").await.body.to_vec()).expect("text");
     assert!(text.contains("filemill_store_up 0"), "{text}");

@@ -153,7 +153,7 @@ pub async fn counts_tell_what_waits_and_what_runs(backend: Backend) {
     assert_eq!(counts.oldest_ready_at, Some(time()));
 }
 
-/// S11
+/// S13
 pub async fn ended_jobs_are_counted_by_their_last_end(backend: Backend) {
     let second = |n| time().plus(Duration::from_secs(n));
     let ends = [

@@ -54,6 +54,10 @@ fn an_order_becomes_a_zip_with_folders_whichever_way_it_comes() {
         let event = completed_event(service, job.id());
         assert_eq!(event["data"]["metadata"], metadata, "{event}");
     }
+    let ready: Value = serde_json::from_slice(&example.file("ready.json")).expect("JSON");
+    assert_eq!((&ready["type"], &ready["data"]["metadata"]), (&json!("archive.ready"), &metadata), "{ready}");
+    let link = ready["data"]["link"]["url"].as_str().expect("a link");
+    assert_same("the archive that a message leads to", &http::send("GET", link, &[], &[]).expect(200).body, &zip);
     example.stage.service.stop();
 }
 

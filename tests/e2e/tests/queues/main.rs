@@ -111,6 +111,30 @@ fn an_order_sent_as_a_message_becomes_a_zip() {
     stage.service.stop();
 }
 
+const TOLD: &str = r#"
+[[notify]]
+on = ["archive.ready"]
+kind = "queue"
+to = "archives-ready"
+"#;
+
+#[test]
+fn an_order_sent_as_a_message_is_answered_by_a_message_with_metadata_and_link() {
+    let Some(tool) = python_with("boto3") else { return };
+    let stage = Stage::with_config(&format!("{ARCHIVES}{TOLD}"));
+    stage.service.bucket("photos").put("sea.svg", b"<svg/>");
+    let script = include_str!("archiver.py");
+    let told = succeed(python(&tool, &stage.service, stage.folder.path(), script, &[]));
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let found = stage.service.get("/v1/deliveries?kind=queue").expect(200).json();
+    let delivery = &found["items"][0];
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!((&delivery["receiver"], &delivery["attempts"]), (&json!("queue:archives-ready"), &json!(1)));
+    assert_eq!(delivery["event_id"], told["id"], "{delivery}");
+    assert!(!found.to_string().contains("X-Amz"), "a link is not stored: {found}");
+    stage.service.stop();
+}
+
 const ROUNDS: usize = 8;
 /// Of one round, before the service is killed: another number each time.
 const ACKNOWLEDGED: usize = 60;

@@ -22,7 +22,7 @@ pub struct DeliveryView {
     pub id: DeliveryId,
     #[schema(value_type = String, example = "delivered")]
     pub status: DeliveryStatus,
-    /// Of the receiver: `live`, `webhook` or `email`.
+    /// Of the receiver: `live`, `webhook`, `email` or `queue`.
     pub kind: &'static str,
     /// As the config names it; of an upload's webhook the host.
     pub receiver: String,

@@ -1,6 +1,6 @@
-//! A notice as a CloudEvents 1.0 document: what a webhook's body holds.
+//! A notice as a CloudEvents 1.0 document: what webhooks and messages hold.
 
-use filemill_core::notice::Notice;
+use crate::notice::Notice;
 use serde_json::{Value, json};
 
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
