@@ -141,9 +141,10 @@ fn data_and_credentials_are_private() {
 #[test]
 fn health_and_readiness_are_told_to_anybody() {
     let stage = Stage::open();
-    for (path, status) in [("/healthz", "ok"), ("/readyz", "ready")] {
+    let answers = [("/healthz", json!({ "status": "ok" })), ("/readyz", json!({ "status": "ready", "storage": "ok" }))];
+    for (path, expected) in answers {
         let url = format!("{}{path}", stage.service.api);
-        assert_eq!(http::send("GET", &url, &[], &[]).expect(200).json(), json!({ "status": status }));
+        assert_eq!(http::send("GET", &url, &[], &[]).expect(200).json(), expected);
         assert_eq!(http::send("HEAD", &url, &[], &[]).expect(200).body, b"");
     }
     let url = format!("{}/readyz", stage.service.api);
