@@ -30,7 +30,10 @@ struct Operation<'a> {
 
 impl Walk {
     fn begin() -> Walk {
-        let stage = Stage::open();
+        Walk::on(Stage::open())
+    }
+
+    fn on(stage: Stage) -> Walk {
         let document = stage.service.get("/openapi.json").expect(200).json();
         Walk { stage, document }
     }
@@ -84,13 +87,22 @@ fn at_once(method: &str, target: &str, send: impl FnOnce() -> Reply) -> Reply {
 impl Operation<'_> {
     /// The path with an id that is well formed and names nothing.
     fn target(&self) -> String {
-        self.path
-            .replace("{id}", &format!("{}00000000000000000000000000", self.noun().map_or("", |(_, prefix)| prefix)))
+        let id = format!("{}00000000000000000000000000", self.noun().map_or("", |(_, prefix)| prefix));
+        self.path.replace("{id}", &id).replace("{queue}", "default").replace("{rule}", "hello-lines")
     }
 
     /// Of the id in its path: what it names, and how such ids begin.
     fn noun(&self) -> Option<(&'static str, &'static str)> {
-        let nouns = [("jobs", ("job", "job_")), ("files", ("file", "fil_")), ("uploads", ("upload", "upl_"))];
+        let nouns = [
+            ("jobs", ("job", "job_")),
+            ("files", ("file", "fil_")),
+            ("uploads", ("upload", "upl_")),
+            ("dead", ("dead_letter", "dead_")),
+            ("redrives", ("redrive", "red_")),
+            ("backfills", ("backfill", "bkf_")),
+            ("deliveries", ("delivery", "dlv_")),
+            ("keys", ("key", "key_")),
+        ];
         let of_path = nouns.into_iter().find(|(plural, _)| self.path.starts_with(&format!("/v1/{plural}/{{id}}")));
         of_path.map(|(_, noun)| noun)
     }
@@ -104,13 +116,24 @@ impl Operation<'_> {
         all.filter(move |p| p["in"] == place).map(|p| (p["name"].as_str().expect("a name"), &p["schema"]))
     }
 
-    /// A field of its body that takes any text.
-    fn text_field(&self) -> &'static str {
+    /// A field of its body and a value that it takes.
+    fn good_field(&self) -> (&'static str, &'static str) {
         match self.path {
-            "/v1/archives" => "name",
-            "/v1/rules/explain" => "key",
-            _ => "filename",
+            "/v1/archives" => ("name", "\"a\""),
+            // both must be there
+            "/v1/keys" => ("name", "\"a\", \"role\": \"viewer\""),
+            "/v1/rules/explain" => ("key", "\"a\""),
+            "/v1/uploads" => ("filename", "\"a\""),
+            "/v1/dead/{id}/redrive" => ("from_start", "true"),
+            "/v1/dead/discard" => ("filter", "{}"),
+            _ => ("dry_run", "true"),
         }
+    }
+
+    /// The headers and the body of a request that can be read.
+    fn good_request(&self) -> (&'static [(&'static str, &'static str)], String) {
+        let (field, value) = self.good_field();
+        if self.body_schema().is_some() { (JSON, format!("{{\"{field}\": {value}}}")) } else { (&[], String::new()) }
     }
 
     fn body_bytes_max(&self) -> usize {
@@ -128,7 +151,10 @@ fn is_of_type(schema: &Value, name: &str) -> bool {
 
 #[test]
 fn without_a_valid_token_nothing_is_told() {
-    let walk = Walk::begin();
+    // more refusals than an address is told of by default
+    let starter = include_str!("../../../filemill.toml");
+    let config = starter.replace("[server]\n", "[server]\nrefusals_per_address = 100000\n");
+    let walk = Walk::on(Stage::with_config(&config));
     let service = &walk.stage.service;
     for operation in walk.operations() {
         let (method, target) = (operation.method.as_str(), operation.target());
@@ -178,8 +204,8 @@ fn unknown_and_doubled_parameters_are_named() {
     let walk = Walk::begin();
     for operation in walk.operations().iter().filter(|operation| !operation.is_open()) {
         let (method, target) = (operation.method.as_str(), operation.target());
-        let headers = if operation.body_schema().is_some() { JSON } else { &[] };
-        let body: &[u8] = if operation.body_schema().is_some() { b"{\"filename\": \"a\"}" } else { b"" };
+        let (headers, body) = operation.good_request();
+        let body = body.as_bytes();
         for query in ["surprise=1", "a%00b=1", "%ff=1"] {
             let problem = walk.refused(method, &format!("{target}?{query}"), headers, body, (400, "invalid_parameter"));
             assert!(problem["detail"].as_str().expect("words").contains("unknown parameter"), "{problem}");
@@ -200,11 +226,13 @@ fn parameters_with_wrong_values_are_named() {
         for (name, schema) in operation.parameters("query") {
             let schema = walk.schema(schema);
             let wrong: &[&str] = match name {
-                "ticket" | "prefix" | "key" | "processor" | "label" => &[],
+                "ticket" | "prefix" | "key" | "processor" | "label" | "action" | "actor" | "target" => &[],
+                "error" | "fingerprint" => &[],
                 "since" | "until" => &["yesterday", "1", "2026-13-01T00:00:00Z"],
                 "cursor" => &["x", "%00", "AAAA"],
                 "bucket" => &["No", "a/b", "x"],
-                "rule" => &["a/b", "%20"],
+                "rule" | "queue" | "alarm" => &["a/b", "%20"],
+                "status" | "event" if !schema["enum"].is_array() => &["surprise", "%00"],
                 "job" | "upload" | "kind" => &["surprise", "%00", "fil_00000000000000000000000000"],
                 _ if is_of_type(schema, "integer") => &["many", "-1", "1.5", "0x10", "99999999999999999999"],
                 _ if is_of_type(schema, "boolean") => &["perhaps", "2"],
@@ -241,7 +269,8 @@ fn unknown_ids_are_404_whatever_they_look_like() {
         let (upper, unknown) = ("0".repeat(26), format!("{prefix}00000000000000000000000000"));
         for id in [&unknown, &upper, &long, "1", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%00b", "%ff", "%F0%9F%A6%80"] {
             let target = operation.path.replace("{id}", id);
-            walk.refused(&operation.method, &target, &[], &[], (404, &format!("{noun}_not_found")));
+            let (headers, body) = operation.good_request();
+            walk.refused(&operation.method, &target, headers, body.as_bytes(), (404, &format!("{noun}_not_found")));
         }
     }
     walk.end();
@@ -251,14 +280,16 @@ fn unknown_ids_are_404_whatever_they_look_like() {
 fn bodies_that_are_not_what_was_agreed_are_refused_with_their_place() {
     let walk = Walk::begin();
     let (deep, number) = (format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "9".repeat(100_000));
-    let malformed = ["", "{", "nul", "{\"FIELD\": \"a\",}", "{\"FIELD\": \"a\"} x", "{FIELD: 1}", "\u{feff}{}"];
+    let malformed = ["", "{", "nul", "{\"FIELD\": GOOD,}", "{\"FIELD\": GOOD} x", "{FIELD: 1}", "\u{feff}{}"];
     for operation in walk.operations() {
         let Some(schema) = operation.body_schema() else { continue };
         let (method, target) = (operation.method.as_str(), operation.target());
         let refused = |body: &[u8], code| walk.refused(method, &target, JSON, body, code);
-        let field = operation.text_field();
+        let (field, good) = operation.good_field();
         let not_utf8 = [format!("{{\"{field}\": \"").as_bytes(), b"\xff\"}"].concat();
-        for body in malformed.iter().map(|body| body.replace("FIELD", field).into_bytes()).chain([not_utf8]) {
+        let not_utf8 = good.starts_with('"').then_some(not_utf8);
+        let malformed = malformed.iter().map(|body| body.replace("FIELD", field).replace("GOOD", good).into_bytes());
+        for body in malformed.chain(not_utf8) {
             let problem = refused(&body, (400, "malformed_json"));
             assert!(problem["detail"].as_str().expect("words").starts_with("line 1, column "), "{problem}");
         }
@@ -290,7 +321,7 @@ fn bodies_that_are_not_what_was_agreed_are_refused_with_their_place() {
             let reply = walk.stage.service.send(method, &target, JSON, format!("{{\"{name}\": {value}}}").as_bytes());
             assert!(matches!(reply.status, 400 | 422) && reply.text().contains("detail"), "{name}: {}", reply.text());
         }
-        let problem = refused(format!("{{\"{field}\": \"a\", \"surprise\": 1}}").as_bytes(), (422, "invalid"));
+        let problem = refused(format!("{{\"{field}\": {good}, \"surprise\": 1}}").as_bytes(), (422, "invalid"));
         assert_eq!(problem["errors"][0]["field"], "surprise");
     }
     walk.end();

@@ -2,7 +2,7 @@
 
 use super::ApiState;
 use super::auth::Caller;
-use super::extract::{NoParams, StrictQuery};
+use super::extract::{NoBody, NoParams, StrictQuery};
 use super::problem::Problem;
 use super::views::{CheckupView, ProblemView};
 use axum::Json;
@@ -72,6 +72,7 @@ pub async fn back_up(
     State(state): State<ApiState>,
     Caller(who): Caller,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
+    NoBody: NoBody,
 ) -> Result<impl IntoResponse, Problem> {
     let keeper = keeper(&state)?;
     let turn = state.backups.clone().try_acquire_owned().map_err(|_| {
