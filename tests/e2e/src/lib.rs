@@ -25,6 +25,7 @@ pub mod service;
 pub mod stage;
 pub mod tools;
 pub mod trace;
+pub mod trials;
 
 pub use commands::Ran;
 pub use example::Example;
