@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod job;
 pub mod launch;
 pub mod ledger;
+pub mod linear;
 pub mod load;
 pub mod logs;
 pub mod power;
