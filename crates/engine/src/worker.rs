@@ -48,7 +48,8 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
         };
         let leased = !leases.is_empty();
         for lease in leases {
-            running.spawn(hold(engine.clone(), lease, chunks_running.clone(), give_back.clone()));
+            let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| RunningChunk::count(&chunks_running));
+            running.spawn(hold(engine.clone(), lease, counted, give_back.clone()));
         }
         if leased {
             continue;
@@ -100,16 +101,26 @@ async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Le
     engine.inner.ports.queue.lease(wanted).await
 }
 
-/// Counts the running chunks, so that the loop knows its room.
-async fn hold(engine: Engine, lease: Lease, chunks_running: Arc<AtomicU32>, give_back: CancellationToken) {
-    let is_chunk = lease.task.id.kind == TaskKind::Chunk;
-    if is_chunk {
+/// A leased chunk, counted so that the loop knows its room: from its lease on, not only when it gets to run, or the next
+/// lease takes more than may be worked on. Until it is dropped.
+struct RunningChunk(Arc<AtomicU32>);
+
+impl RunningChunk {
+    fn count(chunks_running: &Arc<AtomicU32>) -> Self {
         chunks_running.fetch_add(1, Ordering::AcqRel);
+        RunningChunk(chunks_running.clone())
     }
+}
+
+impl Drop for RunningChunk {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn hold(engine: Engine, lease: Lease, counted: Option<RunningChunk>, give_back: CancellationToken) {
     work(&engine, lease, give_back).await;
-    if is_chunk {
-        chunks_running.fetch_sub(1, Ordering::AcqRel);
-    }
+    drop(counted);
 }
 
 /// From the lease to the commit.
