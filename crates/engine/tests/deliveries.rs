@@ -14,7 +14,7 @@ use filemill_core::rule::{Name, RuleSet};
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, DeliveryQuery, Engine, EngineConfig, Ports, Registry};
 use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -91,10 +91,14 @@ async fn service(told: &[Receiver], behave: Behaviour) -> Service {
 }
 
 async fn service_with(told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behaviour) -> Service {
+    let rule = json!({ "id": "json", "from": "uploads", "process": { "kind": "json.to_jsonl" },
+        "output": { "bucket": "results" } });
+    service_of(vec![rule], told, alarms, behave).await
+}
+
+async fn service_of(rules: Vec<Value>, told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behaviour) -> Service {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
-    let rules = [json!({ "id": "json", "from": "uploads", "process": { "kind": "json.to_jsonl" },
-        "output": { "bucket": "results" } })];
     let rules = rules.into_iter().map(|rule| serde_json::from_value(rule).expect("a rule")).collect();
     let mut config = EngineConfig::new("worker".into(), bucket("uploads"), RuleSet::new(rules).expect("rules"));
     let on = vec![NoticeKind::JobCompleted, NoticeKind::JobFailed];
@@ -190,6 +194,22 @@ fn last_success(calls: &[Call], notices: usize) -> Duration {
         assert_eq!(same.key, call.key, "a repeat has the same key");
     }
     taken.iter().map(|call| call.at).max().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_notices_than_one_commit_holds_are_all_told() {
+    let fails_at_birth = |number: usize| {
+        json!({ "id": format!("too-long-{number}"), "from": "uploads", "process": { "kind": "json.to_jsonl" },
+            "output": { "bucket": "results", "key": "{key}{key}" } })
+    };
+    let rules = (0..limits::RULES_PER_OBJECT_MAX).map(fails_at_birth).collect();
+    let told: Vec<Receiver> = (0..5).map(|number| hook(&format!("hook-{number}"))).collect();
+    let due = limits::RULES_PER_OBJECT_MAX * told.len();
+    assert!(due > limits::CHANGES_MAX);
+    let service = service_of(rules, &told, Vec::new(), always(|_, _| Ok(()))).await;
+    service.put(&"k".repeat(600)).await;
+    service.until(MINUTE).await;
+    assert_eq!(service.calls().len(), due);
 }
 
 #[tokio::test(start_paused = true)]
