@@ -70,7 +70,7 @@ impl Engine {
     /// loses it.
     pub(crate) async fn add_left_over(&self, left_over: &[Delivery], durability: Durability) {
         for some in left_over.chunks(limits::CHANGES_MAX) {
-            let changes = ChangeSet { changes: some.iter().map(Delivery::birth).collect(), ..ChangeSet::new() };
+            let changes = ChangeSet { changes: some.iter().map(Delivery::birth).collect() };
             if let Err(e) = self.inner.ports.state.commit(changes, durability).await {
                 tracing::error!(lost = some.len(), error = %e, "deliveries were not stored");
             }
