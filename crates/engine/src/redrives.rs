@@ -193,9 +193,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 /// One beat of each order that is due.
 pub(crate) async fn pass(engine: &Engine) -> Result<(), CommandError> {
     let soon = engine.now().plus(Duration::from_millis(1));
-    let due = engine.inner.ports.state.due_records(RecordKind::Redrive, soon, ORDERS_MAX).await?;
-    for record in due {
-        let order = record.read::<Redrive>().map_err(StateError::Corrupt)?;
+    for order in engine.read_due_records::<Redrive>(soon, ORDERS_MAX).await? {
         let id = order.value.id.clone();
         if let Err(e) = beat(engine, order).await {
             tracing::warn!(redrive = %id, error = %e, "a redrive does not go on; others do");

@@ -9,7 +9,10 @@ use filemill_core::limits;
 use filemill_core::notice::{NoticeKind, Receiver};
 use filemill_core::notify::{NotifyRule, NotifyRules};
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
-use filemill_core::ports::{BlobStore, Clock, Durability, Notifier, NotifyError, Parcel, Precondition, PutObject};
+use filemill_core::ports::{
+    BlobStore, Change, ChangeSet, Clock, Durability, Notifier, NotifyError, Parcel, Precondition, PutObject, StateStore,
+};
+use filemill_core::record::Recorded;
 use filemill_core::rule::{Name, RuleSet};
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, DeliveryQuery, Engine, EngineConfig, Ports, Registry};
@@ -325,6 +328,24 @@ async fn after_a_day_it_is_dead_and_visible_and_can_be_sent_again() {
     assert_eq!(again.status, DeliveryStatus::Delivered);
     let last = service.calls().pop().expect("a call");
     assert_eq!((last.notice, last.took), (dead[0].notice.id.to_string(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_read_holds_up_no_other() {
+    let service = service(&[hook("a")], always(|_, _| Ok(()))).await;
+    service.put("1.json").await;
+    service.until(MINUTE).await;
+    let whole = service.all().await.remove(0);
+    let mut damaged = whole.record(1);
+    damaged.id = damaged.id.replacen(&damaged.id[4..], "00000000000000000000000000", 1);
+    damaged.fields = [("lane".to_owned(), whole.lane())].into();
+    damaged.document = json!({ "from": "a version that is not out yet" });
+    let changes = ChangeSet::new().with(Change::PutRecord(Box::new(damaged)));
+    service.store.commit(changes, Durability::Synced).await.expect("a commit");
+    service.put("2.json").await;
+    service.until(2 * MINUTE).await;
+    assert_eq!(service.calls().len(), 2);
+    assert!(service.all().await.iter().all(|delivery| delivery.status == DeliveryStatus::Delivered));
 }
 
 #[tokio::test(start_paused = true)]
