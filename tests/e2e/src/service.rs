@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::logs::Logs;
 use crate::reference::{assert_same, sed};
 use crate::s3::S3;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Child;
@@ -74,6 +74,16 @@ impl Service {
         self.child.id()
     }
 
+    fn process(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id")
+    }
+
+    /// From now on it may have so many files and sockets open.
+    pub fn limit_descriptors(&self, count: u64) {
+        let limit = Rlimit { current: Some(count), maximum: Some(count) };
+        prlimit(Some(self.process()), Resource::Nofile, limit).expect("a child of ours takes limits");
+    }
+
     /// SIGTERM; answers how long it took to end, with exit code 0.
     #[track_caller]
     pub fn stop(mut self) -> Duration {
@@ -85,8 +95,20 @@ impl Service {
 
     /// Asks it to stop and returns at once.
     pub fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("a child of ours takes signals");
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: nothing of it runs until it goes on.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).expect("a child of ours takes signals");
     }
 
     #[track_caller]
