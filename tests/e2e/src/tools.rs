@@ -31,11 +31,6 @@ pub fn python_with(module: &str) -> Option<Tool> {
     None
 }
 
-/// How often a fault is tried: the second number with `FILEMILL_TEST_GATE=1`, before a release.
-pub fn trials(each_change: usize, gate: usize) -> usize {
-    if std::env::var_os("FILEMILL_TEST_GATE").is_some_and(|v| v == "1") { gate } else { each_change }
-}
-
 /// Says what is left out, past the test runner's capture.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

@@ -1,7 +1,8 @@
 //! The wall clock is set while work runs: no lease ends early, nothing runs twice or hangs, and links hold by the clock on
 //! the wall, as they say.
 
-use filemill_e2e::tools::{skip, trials};
+use filemill_e2e::tools::skip;
+use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Service};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
