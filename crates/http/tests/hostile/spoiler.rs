@@ -177,9 +177,9 @@ impl Spoiler {
             5 => json!([]),
             6 => Value::Object(Map::new()),
             7 => {
-                let depth = self.below(200);
-                (0..depth)
-                    .fold(json!(1), |inside, _| if depth % 2 == 0 { json!([inside]) } else { json!({ "a": inside }) })
+                let in_lists = self.one_in(2);
+                let around = |inside| if in_lists { json!([inside]) } else { json!({ "a": inside }) };
+                (0..self.below(200)).fold(json!(1), |inside, _| around(inside))
             }
             8 => json!("x".repeat(self.below(3000))),
             9 => json!(["", " ", "\0", "\u{202e}", "\u{fffd}", "é", "🦀", "../..", "\r\nX: y"][self.below(9)]),
