@@ -7,7 +7,7 @@ use crate::content::StageCount;
 use crate::faults::FaultPlan;
 use crate::scrub::ScrubMemory;
 use crate::world::World;
-use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError};
+use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError, WallClock};
 use filemill_core::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -64,7 +64,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>, options: MemoryOptions) -> Self {
         MemoryStore {
-            world: Mutex::new(World::new(options.faults.clone(), options.keeps_trace)),
+            world: Mutex::new(World::new(options.faults.clone(), options.keeps_trace, WallClock::new(&*clock))),
             clock,
             options,
             staged: StageCount::default(),
@@ -101,6 +101,7 @@ impl MemoryStore {
         let outcome = {
             let mut world = self.world();
             let now = self.now();
+            world.follow(&*self.clock, now);
             self.attempt(&mut world, now, name, durability, apply)
         };
         self.wait().await;

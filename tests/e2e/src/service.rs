@@ -160,6 +160,15 @@ impl Service {
         self.post("/v1/uploads", wish).expect(201).json()
     }
 
+    /// By the upload's own link, with the headers that it wants.
+    pub fn send_upload(&self, upload: &Value, content: &[u8]) -> Reply {
+        let headers = upload["headers"].as_object().into_iter().flatten();
+        // the client itself says how long the body is
+        let headers = headers.filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().expect("a header"))).collect();
+        http::send("PUT", upload["url"].as_str().expect("a link"), &headers, content)
+    }
+
     /// A client of one bucket at the S3 door.
     pub fn bucket(&self, name: &str) -> S3 {
         S3::new(&self.s3, name, &self.credentials)
