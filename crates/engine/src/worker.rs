@@ -48,7 +48,9 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
         };
         let leased = !leases.is_empty();
         for lease in leases {
-            running.spawn(hold(engine.clone(), lease, chunks_running.clone(), give_back.clone()));
+            // before the next leasing, which may come before the task is first polled
+            let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| CountedChunk::of(&chunks_running));
+            running.spawn(hold(engine.clone(), lease, counted, give_back.clone()));
         }
         if leased {
             continue;
@@ -100,16 +102,24 @@ async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Le
     engine.inner.ports.queue.lease(wanted).await
 }
 
-/// Counts the running chunks, so that the loop knows its room.
-async fn hold(engine: Engine, lease: Lease, chunks_running: Arc<AtomicU32>, give_back: CancellationToken) {
-    let is_chunk = lease.task.id.kind == TaskKind::Chunk;
-    if is_chunk {
+/// A chunk that takes room, until it is dropped: however its work ends.
+struct CountedChunk(Arc<AtomicU32>);
+
+impl CountedChunk {
+    fn of(chunks_running: &Arc<AtomicU32>) -> Self {
         chunks_running.fetch_add(1, Ordering::AcqRel);
+        CountedChunk(chunks_running.clone())
     }
+}
+
+impl Drop for CountedChunk {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn hold(engine: Engine, lease: Lease, _counted: Option<CountedChunk>, give_back: CancellationToken) {
     work(&engine, lease, give_back).await;
-    if is_chunk {
-        chunks_running.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// From the lease to the commit.
