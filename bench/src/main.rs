@@ -113,6 +113,10 @@ enum Job {
     Burst,
     /// Cycles of messages: against PostgreSQL and Redis, where their addresses are given
     Queue,
+    /// The live feed with 1,000 listeners
+    Listeners,
+    /// Good jobs beside one in ten that fails, hangs, dies or eats memory: against the same without
+    Poison,
     /// The service without work
     Idle,
 }
@@ -146,12 +150,14 @@ fn main() -> Result<()> {
         redis: cli.redis,
     };
     let mut rows = Vec::new();
-    let measures: [(Job, Measure); 12] = [
+    let measures: [(Job, Measure); 14] = [
         (Job::Idle, jobs::idle::measure),
         (Job::Latency, jobs::latency::measure),
         (Job::PutSmall, jobs::put_small::measure),
         (Job::Burst, jobs::burst::measure),
         (Job::Queue, jobs::queue::measure),
+        (Job::Listeners, jobs::listeners::measure),
+        (Job::Poison, jobs::poison::measure),
         (Job::PutLarge, jobs::put_large::measure),
         (Job::Prefix, jobs::prefix::measure),
         (Job::Csv, jobs::csv::measure),

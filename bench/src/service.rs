@@ -41,11 +41,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Its log goes to a file: a terminal would be part of the measure.
     pub fn start(workplace: &Workplace, name: &str) -> Result<Self> {
+        Self::start_with(workplace, name, CONFIG)
+    }
+
+    /// Its log goes to a file: a terminal would be part of the measure.
+    pub fn start_with(workplace: &Workplace, name: &str, config_text: &str) -> Result<Self> {
         let folder = workplace.folder(name)?;
         let config = folder.join("filemill.toml");
-        fs::write(&config, CONFIG)?;
+        fs::write(&config, config_text)?;
         let data = folder.join("data");
         let begun = Instant::now();
         let mut child = Command::new(workplace.filemill())

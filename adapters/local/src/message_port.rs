@@ -72,7 +72,7 @@ impl MessageQueues for LocalStore {
         check_batch_size(wanted.max as usize).map_err(MessageError::Invalid)?;
         let waiter = self.bells.messages.wait_for(queue);
         let mut next = waiter.bell.next.subscribe();
-        let began = self.clock.now();
+        let began = self.clock.elapsed();
         loop {
             let visible = waiter.bell.visible.notified();
             tokio::pin!(visible);
@@ -80,16 +80,15 @@ impl MessageQueues for LocalStore {
             visible.as_mut().enable();
             next.borrow_and_update();
             let Received { messages, next: known, wait } = self.claim(queue, wanted).await?;
-            let now = self.clock.now();
-            let end = began.plus(wanted.wait.unwrap_or(wait));
-            if !messages.is_empty() || now >= end {
+            let left = (began + wanted.wait.unwrap_or(wait)).saturating_sub(self.clock.elapsed());
+            if !messages.is_empty() || left.is_zero() {
                 return Ok(messages);
             }
-            let by_itself = known.map_or(end, |at| at.min(end));
+            let by_itself = known.map_or(left, |at| at.since(self.clock.now()).min(left));
             tokio::select! {
                 () = &mut visible => {}
                 _ = next.changed() => {}
-                () = self.clock.sleep(by_itself.since(now)) => {}
+                () = self.clock.sleep(by_itself) => {}
             }
         }
     }

@@ -368,3 +368,8 @@ fn next_visible(sql: &Connection, queue: i64) -> rusqlite::Result<Option<Timesta
     let next: Option<i64> = sql.prepare_cached(query)?.query_row([queue], |row| row.get(0))?;
     Ok(next.map(Timestamp::from_millis))
 }
+
+/// M15
+pub(crate) fn move_all(sql: &Connection, millis: i64) -> rusqlite::Result<usize> {
+    sql.execute("UPDATE messages SET visible_at = visible_at + ?1", [millis])
+}

@@ -108,6 +108,11 @@ pub(crate) fn end_leases(sql: &Connection, now: Timestamp) -> rusqlite::Result<u
     sql.execute(update, [now.as_millis()])
 }
 
+/// Q10
+pub(crate) fn move_all(sql: &Connection, millis: i64) -> rusqlite::Result<usize> {
+    sql.execute("UPDATE tasks SET ready_at = ready_at + ?1", [millis])
+}
+
 pub(crate) fn highest_token(sql: &Connection) -> rusqlite::Result<u64> {
     sql.query_row("SELECT coalesce(max(token), 0) FROM tasks", [], |row| row.get(0)).map(from_sql)
 }

@@ -11,9 +11,11 @@ use crate::failpoints::failpoint;
 use crate::failure::{Halt, Health, Step, StoreFailure, is_full_log, is_io_error};
 use crate::housekeeper::Chores;
 use crate::log::{self, Log};
+use crate::messages;
 use crate::set_aside::SetAside;
 use crate::stage::StagedFile;
-use filemill_core::ports::{Clock, Durability};
+use crate::tasks;
+use filemill_core::ports::{Clock, Durability, WallClock};
 use filemill_core::time::Timestamp;
 use rusqlite::Connection;
 use std::io;
@@ -142,6 +144,7 @@ struct Groups {
     synchronous: Option<Durability>,
     /// Something was committed that no sync has covered yet.
     owes_sync: bool,
+    wall: WallClock,
     /// Blobs whose files may go once the deletion of their rows is synced: until then a power loss brings the rows back.
     released: Vec<BlobId>,
 }
@@ -168,7 +171,8 @@ impl Groups {
             Ok(())
         }));
         debug_assert!(hook.is_ok(), "a hook can be set on an open connection");
-        Groups { thread, stats, synchronous: None, owes_sync: false, released: Vec::new() }
+        let wall = WallClock::new(&*thread.clock);
+        Groups { wall, thread, stats, synchronous: None, owes_sync: false, released: Vec::new() }
     }
 
     fn run(&mut self, mut requests: mpsc::Receiver<Pending>) {
@@ -256,7 +260,14 @@ impl Groups {
         let before = |cause| GroupFailure { cause, maybe_named: Vec::new() };
         self.begin(durability).map_err(before)?;
         let changes_before = self.thread.db.total_changes();
-        let mut tx = Tx { sql: &self.thread.db, now: self.thread.clock.now(), effects: Effects::default() };
+        let now = self.thread.clock.now();
+        let set = self.wall.look(&*self.thread.clock, now);
+        if let Some((_, step)) = set {
+            tracing::warn!(step_ms = step, "the wall clock was set; leases and back-offs keep what is left of them");
+            tasks::move_all(&self.thread.db, step).map_err(before)?;
+            messages::move_all(&self.thread.db, step).map_err(before)?;
+        }
+        let mut tx = Tx { sql: &self.thread.db, now, effects: Effects::default() };
         for request in group {
             request.run(&mut tx).map_err(before)?;
         }
@@ -269,6 +280,9 @@ impl Groups {
         }
         if let Err(cause) = self.commit() {
             return Err(GroupFailure { cause, maybe_named: effects.kept });
+        }
+        if let Some((wall, _)) = set {
+            self.wall = wall;
         }
         if changed {
             self.owes_sync = durability == Durability::Lazy;

@@ -41,6 +41,10 @@ impl Outside for Hand {
         self.clock.advance(duration);
     }
 
+    async fn set_clock(&self, by_millis: i64) {
+        self.clock.set(by_millis);
+    }
+
     /// Large content lies in a file of its own: the one that holds these bytes.
     async fn flip_bit(&self, _object: &ObjectInfo, content: &[u8]) {
         let marker = &content[content.len() / 2..][..64];

@@ -39,6 +39,10 @@ impl Clock for SimClock {
         self.start.plus(self.origin.elapsed())
     }
 
+    fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

@@ -313,7 +313,7 @@ impl MessageQueues for MemoryStore {
     async fn receive(&self, queue: &MessageQueueName, wanted: Receive) -> Result<Vec<ReceivedMessage>, MessageError> {
         check_batch_size(wanted.max as usize).map_err(MessageError::Invalid)?;
         let wait = wanted.wait.unwrap_or(self.message_queue(queue).await?.settings.wait);
-        let end = self.now().plus(wait);
+        let end = self.clock.elapsed() + wait;
         loop {
             let mailed = self.mailed.notified();
             tokio::pin!(mailed);
@@ -326,15 +326,15 @@ impl MessageQueues for MemoryStore {
                 // what one claims, others see again later, and dead letters are visible at once
                 self.mailed.notify_waiters();
             }
-            let now = self.now();
-            if !messages.is_empty() || now >= end {
+            let left = end.saturating_sub(self.clock.elapsed());
+            if !messages.is_empty() || left.is_zero() {
                 return Ok(messages);
             }
-            let next = self.world().next_message(queue).map_or(end, |at| at.min(end));
+            let next = self.world().next_message(queue).map_or(left, |at| at.since(self.now()).min(left));
             tokio::select! {
                 biased;
                 () = &mut mailed => {}
-                () = self.clock.sleep(next.since(now)) => {}
+                () = self.clock.sleep(next) => {}
             }
         }
     }

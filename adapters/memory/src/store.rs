@@ -8,7 +8,7 @@ use crate::faults::FaultPlan;
 use crate::line::{Call, Line};
 use crate::scrub::ScrubMemory;
 use crate::world::World;
-use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError};
+use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError, WallClock};
 use filemill_core::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -67,8 +67,9 @@ pub struct MemoryStore {
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>, options: MemoryOptions) -> Self {
+        let world = World::new(options.faults.clone(), options.keeps_trace, WallClock::new(&*clock));
         MemoryStore {
-            world: Arc::new(Mutex::new(World::new(options.faults.clone(), options.keeps_trace))),
+            world: Arc::new(Mutex::new(world)),
             clock,
             options,
             staged: StageCount::default(),
@@ -110,6 +111,7 @@ impl MemoryStore {
         let outcome = {
             let mut world = self.world();
             let now = self.now();
+            world.follow(&*self.clock, now);
             self.attempt(&mut world, now, call.name, durability, apply)
         };
         self.wait().await;

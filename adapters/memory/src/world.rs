@@ -15,7 +15,7 @@ use filemill_core::ids::{FileId, JobId, UploadId};
 use filemill_core::job::Job;
 use filemill_core::message::MessageQueueName;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
-use filemill_core::ports::{Announcement, BucketInfo, Durability, MultipartInfo, PartInfo};
+use filemill_core::ports::{Announcement, BucketInfo, Clock, Durability, MultipartInfo, PartInfo, WallClock};
 use filemill_core::record::{Record, RecordKind};
 use filemill_core::task::{ChunkRecord, FencingToken, Task, TaskId};
 use filemill_core::time::Timestamp;
@@ -112,13 +112,14 @@ pub(crate) struct World {
     pub drained_at: Option<Timestamp>,
     /// Until then every call is refused.
     pub outage_until: Timestamp,
+    wall: WallClock,
     /// One entry per call since the last synced one.
     undo: Vec<Vec<Undo>>,
     open: Vec<Undo>,
 }
 
 impl World {
-    pub fn new(plan: FaultPlan, keeps_trace: bool) -> Self {
+    pub fn new(plan: FaultPlan, keeps_trace: bool, wall: WallClock) -> Self {
         let dice = Dice::new(plan.seed);
         let trace = Trace::new(keeps_trace);
         World {
@@ -129,9 +130,23 @@ impl World {
             leases_given: 0,
             drained_at: None,
             outage_until: Timestamp::ZERO,
+            wall,
             undo: Vec::new(),
             open: Vec::new(),
         }
+    }
+
+    /// If the clock was set, moves all that waits with it (Q10, M15). That is on disk at once, and all before it.
+    pub fn follow(&mut self, clock: &dyn Clock, now: Timestamp) {
+        let Some((wall, step)) = self.wall.look(clock, now) else { return };
+        self.wall = wall;
+        let moved = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_add(step));
+        self.tables.tasks.values_mut().for_each(|row| row.task.ready_at = moved(row.task.ready_at));
+        self.tables.messages.values_mut().for_each(|row| row.visible_at = moved(row.visible_at));
+        self.tables.announcements.values_mut().for_each(|waiting| waiting.visible_at = moved(waiting.visible_at));
+        self.drained_at = self.drained_at.map(moved);
+        self.outage_until = moved(self.outage_until);
+        self.undo.clear();
     }
 
     /// Is this call refused, alone or with all others of an outage?

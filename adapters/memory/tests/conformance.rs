@@ -32,6 +32,10 @@ impl Outside for Hand {
         self.clock.advance(duration);
     }
 
+    async fn set_clock(&self, by_millis: i64) {
+        self.clock.set(by_millis);
+    }
+
     async fn flip_bit(&self, object: &ObjectInfo, _content: &[u8]) {
         self.store.flip_bit(&object.bucket, &object.key);
     }

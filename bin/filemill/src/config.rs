@@ -347,4 +347,6 @@ fn check_public_url(text: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -232,6 +232,25 @@ mod tests {
         assert_eq!(Value::Object(read.metadata), metadata);
     }
 
+    /// A faster way to read numbers is off by one in the last digit, each time that it reads.
+    #[test]
+    fn a_fraction_comes_back_to_its_last_digit() {
+        for text in [
+            "2.1844674407370955",
+            "0.1",
+            "1.7976931348623157e308",
+            "5e-324",
+            "123456.78901234567",
+            "2.2250738585072014e-308",
+        ] {
+            let written = format!(r#"{{"files":[{{"source":"a"}}],"metadata":{{"n":{text}}}}}"#);
+            let read = ArchiveManifest::parse(written.as_bytes()).expect("well formed");
+            let exact: f64 = text.parse().expect("a number");
+            assert_eq!(read.metadata["n"].as_f64().map(f64::to_bits), Some(exact.to_bits()), "{text}");
+            assert_eq!(ArchiveManifest::parse(&serde_json::to_vec(&read).expect("JSON")), Ok(read), "{text}");
+        }
+    }
+
     #[test]
     fn what_a_manifest_may_hold_is_counted_while_it_is_read() {
         let entry = r#"{"source":"a"},"#;

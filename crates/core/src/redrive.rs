@@ -2,7 +2,7 @@
 
 use crate::access::{Reach, TenantName};
 use crate::dead_letter::DeadLetterFilter;
-use crate::ids::{DeadLetterId, RedriveId};
+use crate::ids::{DeadLetterId, KeyId, RedriveId};
 use crate::record::{RecordFields, RecordKind, Recorded};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Redrive {
     pub after: Option<DeadLetterId>,
     /// The name of who ordered it.
     pub by: String,
+    /// Their key; none: the service's own credentials.
+    #[serde(default)]
+    pub key: Option<KeyId>,
     /// Theirs: no letter outside of it is touched.
     #[serde(default)]
     pub reach: Reach,
@@ -83,8 +86,12 @@ impl Recorded for Redrive {
     }
 
     fn fields(&self) -> RecordFields {
-        let tenant = self.tenant.as_ref().map(|tenant| ("tenant".to_owned(), tenant.to_string()));
-        tenant.into_iter().chain([("status".to_owned(), self.status.as_str().to_owned())]).collect()
+        let fields = [
+            ("tenant", self.tenant.as_ref().map(ToString::to_string)),
+            ("key", self.key.as_ref().map(ToString::to_string)),
+            ("status", Some(self.status.as_str().to_owned())),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
     fn due_at(&self) -> Option<Timestamp> {

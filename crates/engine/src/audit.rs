@@ -9,7 +9,7 @@ use filemill_core::file::File;
 use filemill_core::ids::AuditId;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
-use filemill_core::record::{RecordKind, RecordQuery, Recorded, Revised};
+use filemill_core::record::{Record, RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -110,12 +110,28 @@ impl Engine {
         Ok(record.map(|record| record.read().map_err(StateError::Corrupt)).transpose()?)
     }
 
+    /// One that cannot be read, by damage or from a newer version, is left out and told to the log: it must not hold up
+    /// the others.
     pub(crate) async fn read_records<T: Recorded>(
         &self,
         query: &RecordQuery,
     ) -> Result<Page<Revised<T>>, CommandError> {
         let Page { items, more } = self.inner.ports.state.records(query).await?;
-        let items = items.into_iter().map(|record| record.read().map_err(StateError::Corrupt));
-        Ok(Page { items: items.collect::<Result<_, _>>()?, more })
+        Ok(Page { items: items.into_iter().filter_map(readable).collect(), more })
     }
+
+    /// Those whose time has come, as [`Self::read_records`].
+    pub(crate) async fn read_due_records<T: Recorded>(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Revised<T>>, StateError> {
+        let due = self.inner.ports.state.due_records(T::KIND, now, limit).await?;
+        Ok(due.into_iter().filter_map(readable).collect())
+    }
+}
+
+fn readable<T: Recorded>(record: Record) -> Option<Revised<T>> {
+    let read = record.read();
+    read.inspect_err(|why| tracing::error!(error = %why, "a record cannot be read and is left out")).ok()
 }

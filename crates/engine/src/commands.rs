@@ -239,57 +239,64 @@ impl Engine {
 
     /// A cancelled job starts nothing; what runs for it stops at its next sign of life.
     pub async fn cancel_job(&self, who: &Principal, id: &JobId) -> Result<Job, CommandError> {
-        let job = self.change_job(who, id, ("job.cancel", "not_cancellable"), || Happening::Cancelled).await?;
-        abandon_multiparts(&self.inner.ports, &job).await;
-        Ok(job)
+        for _ in 0..limits::DECISIONS_MAX {
+            let job = self.job(who, id).await?;
+            let way = ("job.cancel", "not_cancellable");
+            if let Some(cancelled) = self.change_job(who, &job, way, Happening::Cancelled).await? {
+                abandon_multiparts(&self.inner.ports, &cancelled).await;
+                return Ok(cancelled);
+            }
+        }
+        Err(too_fast(id))
     }
 
     /// A failed or cancelled job runs again from the start, while the version that it is for is still the file's newest.
     pub async fn retry_job(&self, who: &Principal, id: &JobId) -> Result<Job, CommandError> {
-        let job = self.job(who, id).await?;
-        if job.status.is_terminal() {
-            self.must_be_newest(&job).await?;
+        for _ in 0..limits::DECISIONS_MAX {
+            let job = self.job(who, id).await?;
+            if job.status.is_terminal() {
+                self.must_be_newest(&job).await?;
+            }
+            if let Some(letter) = self.open_letter_of(&job).await? {
+                let audited = || Some(self.audited_at(who, &job.input.bucket, "job.retry", id, Value::Null));
+                let manner = RedriveManner { from_start: true, ..RedriveManner::default() };
+                let how = Reopening { by: &who.name, redrive: None, manner: &manner };
+                return self.reopen(&letter, how, audited).await;
+            }
+            // of the job as it was looked at: it may have died again meanwhile, with a letter that must end too
+            let way = ("job.retry", "not_retryable");
+            if let Some(opened) = self.change_job(who, &job, way, Happening::Retried(None)).await? {
+                return Ok(opened);
+            }
         }
-        if let Some(letter) = self.open_letter_of(&job).await? {
-            let audited = || Some(self.audited_at(who, &job.input.bucket, "job.retry", id, Value::Null));
-            let manner = RedriveManner { from_start: true, ..RedriveManner::default() };
-            let how = Reopening { by: &who.name, redrive: None, manner: &manner };
-            return self.reopen(&letter, how, audited).await;
-        }
-        self.change_job(who, id, ("job.retry", "not_retryable"), || Happening::Retried(None)).await
+        Err(too_fast(id))
     }
 
-    /// Loads, decides and commits until nobody was faster.
+    /// Decides and commits. None: somebody was faster.
     async fn change_job(
         &self,
         who: &Principal,
-        id: &JobId,
+        job: &Job,
         (action, code): (&'static str, &'static str),
-        happening: impl Fn() -> Happening,
-    ) -> Result<Job, CommandError> {
-        for _ in 0..limits::DECISIONS_MAX {
-            let job = self.job(who, id).await?;
-            let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
-            let (mut changes, changed) = match lifecycle::decide(snapshot, happening(), self.now(), 0) {
-                Decision::Commit { changes, job: changed, .. } => (changes, changed),
-                Decision::Stale(why) => {
-                    let message = format!("job {id} is {}: {why}", job.status);
-                    return Err(CommandError::Conflict { code, message });
-                }
-            };
-            if job.status.is_terminal() && !changed.status.is_terminal() {
-                self.must_be_newest(&job).await?;
-                changes.push(hold_version(&job));
+        happening: Happening,
+    ) -> Result<Option<Job>, CommandError> {
+        let snapshot = Snapshot { job, held: None, chunk_recorded: false };
+        let (mut changes, changed) = match lifecycle::decide(snapshot, happening, self.now(), 0) {
+            Decision::Commit { changes, job: changed, .. } => (changes, changed),
+            Decision::Stale(why) => {
+                let message = format!("job {} is {}: {why}", job.id, job.status);
+                return Err(CommandError::Conflict { code, message });
             }
-            let audited = self.audited_at(who, &job.input.bucket, action, id, Value::Null);
-            match self.commit(changes.with(audited), Durability::Synced).await {
-                Ok(_) => return Ok(*changed),
-                Err(StateError::Conflict(_)) => continue,
-                Err(e) => return Err(e.into()),
-            }
+        };
+        if job.status.is_terminal() && !changed.status.is_terminal() {
+            changes.push(hold_version(job));
         }
-        let message = format!("job {id} changes too fast; try again");
-        Err(CommandError::Conflict { code: "conflict", message })
+        let audited = self.audited_at(who, &job.input.bucket, action, &job.id, Value::Null);
+        match self.commit(changes.with(audited), Durability::Synced).await {
+            Ok(_) => Ok(Some(*changed)),
+            Err(StateError::Conflict(_)) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// The record may be older than the object: what was not recorded yet is not what somebody wants removed.
@@ -322,6 +329,10 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn too_fast(id: &JobId) -> CommandError {
+    CommandError::Conflict { code: "conflict", message: format!("job {id} changes too fast; try again") }
 }
 
 fn was_replaced(file: &File) -> CommandError {

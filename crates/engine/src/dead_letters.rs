@@ -259,9 +259,9 @@ impl Engine {
 
     /// A duty of the sweeper: chunks that were kept for a redrive that did not come.
     pub(crate) async fn give_up_kept_chunks(&self) -> Result<(), CommandError> {
-        let due = self.inner.ports.state.due_records(DeadLetter::KIND, self.now(), limits::SWEEP_BATCH).await?;
-        for record in due {
-            let Revised { rev, value: letter } = record.read::<DeadLetter>().map_err(StateError::Corrupt)?;
+        for Revised { rev, value: letter } in
+            self.read_due_records::<DeadLetter>(self.now(), limits::SWEEP_BATCH).await?
+        {
             let kept = DeadLetter { resumable_until: None, ..letter.clone() };
             self.let_go(&letter, Some(kept.record(rev + 1)), None).await?;
         }

@@ -105,16 +105,17 @@ pub(crate) async fn record(engine: &Engine, change: &Announcement, source: Sourc
         }
         let over = known.map(|f| f.sequencer);
         let replaces = over.is_some();
-        if replaces {
-            // a set of its own: an object that starts as many rules as it may leaves no room
-            let mut forgotten = ChangeSet::new();
-            forget_findings(engine, (&change.bucket, &change.key), &mut forgotten).await?;
-            engine.commit(forgotten, Durability::Lazy).await?;
-        }
-        let changes = match change.kind {
-            AnnouncementKind::Created => created(engine, change, &id, over, source).await?,
-            AnnouncementKind::Removed => removed(engine, change, &id, over),
+        let mut changes = match change.kind {
+            AnnouncementKind::Created => created(engine, change, &id, over.clone(), source).await?,
+            AnnouncementKind::Removed => removed(engine, change, &id, over.clone()),
         };
+        if let Some(over) = over {
+            match forget_findings_of(engine, change, over, &mut changes).await {
+                Ok(()) => {}
+                Err(StateError::Conflict(_)) => continue,
+                Err(e) => return Err(e),
+            }
+        }
         let _until_stored = spans_of(change, &changes);
         match commit(engine, changes).await {
             Ok(()) if replaces => return end_jobs(engine, &gone).await.map(|()| true),
@@ -267,7 +268,24 @@ fn removed(engine: &Engine, a: &Announcement, id: &FileId, over: Option<Sequence
     ChangeSet::new().with(Change::PutFile { file, over }).with(Change::Emit(event))
 }
 
-/// What was found in the version before goes with it.
+/// What was found in the version before goes in the same step, or, as an object that starts as many rules as it may leaves
+/// no room, in one right before. That holds the version: else it would take what another has found in the newer one.
+async fn forget_findings_of(
+    engine: &Engine,
+    change: &Announcement,
+    over: Sequencer,
+    changes: &mut ChangeSet,
+) -> Result<(), StateError> {
+    let mut forgotten = ChangeSet::new();
+    forget_findings(engine, (&change.bucket, &change.key), &mut forgotten).await?;
+    if changes.changes.len() + forgotten.changes.len() <= limits::CHANGES_MAX {
+        changes.changes.extend(forgotten.changes);
+        return Ok(());
+    }
+    forgotten.push(Change::HoldFile(FileId::of(&change.bucket, &change.key), over));
+    engine.commit(forgotten, Durability::Lazy).await.map(drop)
+}
+
 async fn forget_findings(
     engine: &Engine,
     (bucket, key): (&BucketName, &ObjectKey),

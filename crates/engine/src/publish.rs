@@ -19,13 +19,14 @@ impl Engine {
         let due = self.add_deliveries(&mut changes);
         let ready = changes.tasks_made_ready();
         let committed = ports.state.commit(changes, durability).await?;
+        self.add_left_over(&due.left_over, durability).await;
         if !ready.is_empty()
             && let Err(e) = ports.queue.push(&ready).await
         {
             // the bell only: the sweeper's clock finds the tasks
             tracing::warn!(error = %e, "queue did not take new tasks");
         }
-        if due {
+        if due.sends {
             self.inner.deliveries.ring();
         }
         if committed.last_event.is_some() {

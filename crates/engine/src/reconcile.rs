@@ -21,12 +21,15 @@ use tokio_util::sync::CancellationToken;
 /// Runs when asked for, and by the schedule, until `stop`.
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let board = &engine.inner.reconcile;
+    // a run that somebody asks for moves no run of the schedule
+    let mut due = Box::pin(engine.pause_before_reconcile());
     loop {
         let scope = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             scope = board.asked() => scope,
-            () = engine.pause_before_reconcile() => {
+            () = &mut due => {
+                due = Box::pin(engine.pause_before_reconcile());
                 if !board.begin_by_schedule(engine.now()) {
                     continue;
                 }

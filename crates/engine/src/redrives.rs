@@ -82,6 +82,7 @@ impl Engine {
             skipped_because: None,
             after: None,
             by: who.name.clone(),
+            key: who.key.clone(),
             reach: who.reach.clone(),
             tenant: who.tenant.clone(),
             created_at: now,
@@ -101,7 +102,7 @@ impl Engine {
         Ok(RedriveProgress { order, redriven: 0 })
     }
 
-    /// Newest first.
+    /// Newest first. A key that is limited to places sees its own orders: others tell of letters that it may not see.
     pub async fn redrives(
         &self,
         who: &Principal,
@@ -111,6 +112,7 @@ impl Engine {
         let after = after.map(ToString::to_string);
         let query = RecordQuery { after, limit, ..RecordQuery::of(RecordKind::Redrive) };
         let query = query.with("tenant", who.tenant.as_ref().map(ToString::to_string));
+        let query = query.with("key", who.key.as_ref().filter(|_| who.is_limited).map(ToString::to_string));
         let Page { items, more } = self.read_records::<Redrive>(&query).await?;
         let items = try_join_all(items.into_iter().map(|order| self.progress_of(order.value))).await?;
         Ok(Page { items, more })
@@ -145,7 +147,10 @@ impl Engine {
 
     async fn order(&self, who: &Principal, id: &RedriveId) -> Result<Revised<Redrive>, CommandError> {
         let order = self.read_record::<Redrive>(id.as_str()).await?;
-        let order = order.filter(|order| who.may_give_rights_in(order.value.tenant.as_ref()));
+        let is_theirs = |order: &Redrive| {
+            who.may_give_rights_in(order.tenant.as_ref()) && (!who.is_limited || order.key == who.key)
+        };
+        let order = order.filter(|order| is_theirs(&order.value));
         order.ok_or_else(|| CommandError::not_found("redrive", id))
     }
 
@@ -188,9 +193,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 /// One beat of each order that is due.
 pub(crate) async fn pass(engine: &Engine) -> Result<(), CommandError> {
     let soon = engine.now().plus(Duration::from_millis(1));
-    let due = engine.inner.ports.state.due_records(RecordKind::Redrive, soon, ORDERS_MAX).await?;
-    for record in due {
-        let order = record.read::<Redrive>().map_err(StateError::Corrupt)?;
+    for order in engine.read_due_records::<Redrive>(soon, ORDERS_MAX).await? {
         let id = order.value.id.clone();
         if let Err(e) = beat(engine, order).await {
             tracing::warn!(redrive = %id, error = %e, "a redrive does not go on; others do");

@@ -9,12 +9,15 @@ use filemill_core::limits;
 use filemill_core::notice::{NoticeKind, Receiver};
 use filemill_core::notify::{NotifyRule, NotifyRules};
 use filemill_core::object::{Attributes, BucketName, ObjectKey};
-use filemill_core::ports::{BlobStore, Clock, Durability, Notifier, NotifyError, Parcel, Precondition, PutObject};
+use filemill_core::ports::{
+    BlobStore, Change, ChangeSet, Clock, Durability, Notifier, NotifyError, Parcel, Precondition, PutObject, StateStore,
+};
+use filemill_core::record::Recorded;
 use filemill_core::rule::{Name, RuleSet};
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, DeliveryQuery, Engine, EngineConfig, Ports, Registry};
 use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -91,10 +94,14 @@ async fn service(told: &[Receiver], behave: Behaviour) -> Service {
 }
 
 async fn service_with(told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behaviour) -> Service {
+    let rule = json!({ "id": "json", "from": "uploads", "process": { "kind": "json.to_jsonl" },
+        "output": { "bucket": "results" } });
+    service_of(vec![rule], told, alarms, behave).await
+}
+
+async fn service_of(rules: Vec<Value>, told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behaviour) -> Service {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
-    let rules = [json!({ "id": "json", "from": "uploads", "process": { "kind": "json.to_jsonl" },
-        "output": { "bucket": "results" } })];
     let rules = rules.into_iter().map(|rule| serde_json::from_value(rule).expect("a rule")).collect();
     let mut config = EngineConfig::new("worker".into(), bucket("uploads"), RuleSet::new(rules).expect("rules"));
     let on = vec![NoticeKind::JobCompleted, NoticeKind::JobFailed];
@@ -190,6 +197,22 @@ fn last_success(calls: &[Call], notices: usize) -> Duration {
         assert_eq!(same.key, call.key, "a repeat has the same key");
     }
     taken.iter().map(|call| call.at).max().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_notices_than_one_commit_holds_are_all_told() {
+    let fails_at_birth = |number: usize| {
+        json!({ "id": format!("too-long-{number}"), "from": "uploads", "process": { "kind": "json.to_jsonl" },
+            "output": { "bucket": "results", "key": "{key}{key}" } })
+    };
+    let rules = (0..limits::RULES_PER_OBJECT_MAX).map(fails_at_birth).collect();
+    let told: Vec<Receiver> = (0..5).map(|number| hook(&format!("hook-{number}"))).collect();
+    let due = limits::RULES_PER_OBJECT_MAX * told.len();
+    assert!(due > limits::CHANGES_MAX);
+    let service = service_of(rules, &told, Vec::new(), always(|_, _| Ok(()))).await;
+    service.put(&"k".repeat(600)).await;
+    service.until(MINUTE).await;
+    assert_eq!(service.calls().len(), due);
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,6 +328,24 @@ async fn after_a_day_it_is_dead_and_visible_and_can_be_sent_again() {
     assert_eq!(again.status, DeliveryStatus::Delivered);
     let last = service.calls().pop().expect("a call");
     assert_eq!((last.notice, last.took), (dead[0].notice.id.to_string(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_read_holds_up_no_other() {
+    let service = service(&[hook("a")], always(|_, _| Ok(()))).await;
+    service.put("1.json").await;
+    service.until(MINUTE).await;
+    let whole = service.all().await.remove(0);
+    let mut damaged = whole.record(1);
+    damaged.id = damaged.id.replacen(&damaged.id[4..], "00000000000000000000000000", 1);
+    damaged.fields = [("lane".to_owned(), whole.lane())].into();
+    damaged.document = json!({ "from": "a version that is not out yet" });
+    let changes = ChangeSet::new().with(Change::PutRecord(Box::new(damaged)));
+    service.store.commit(changes, Durability::Synced).await.expect("a commit");
+    service.put("2.json").await;
+    service.until(2 * MINUTE).await;
+    assert_eq!(service.calls().len(), 2);
+    assert!(service.all().await.iter().all(|delivery| delivery.status == DeliveryStatus::Delivered));
 }
 
 #[tokio::test(start_paused = true)]

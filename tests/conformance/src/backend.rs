@@ -22,6 +22,9 @@ pub trait Outside: Send + Sync {
     /// Lets time pass on the store's clock.
     async fn pass(&self, duration: Duration);
 
+    /// Sets the store's wall clock by so much, without time passing.
+    async fn set_clock(&self, by_millis: i64);
+
     /// Flips a bit of the object's stored bytes; `content` is what they are. Objects given here are 1 MiB or larger.
     async fn flip_bit(&self, object: &ObjectInfo, content: &[u8]);
 

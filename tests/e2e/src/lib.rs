@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod job;
 pub mod launch;
 pub mod ledger;
+pub mod linear;
 pub mod load;
 pub mod logs;
 pub mod power;
@@ -25,6 +26,7 @@ pub mod service;
 pub mod stage;
 pub mod tools;
 pub mod trace;
+pub mod trials;
 
 pub use commands::Ran;
 pub use example::Example;

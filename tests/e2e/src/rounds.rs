@@ -1,5 +1,5 @@
 //! A crash test: rounds of load, each with an end at a random moment, a new start, and the check of everything that was
-//! acknowledged and told. Some starts are ended too, in the middle of recovery.
+//! acknowledged and told. Some starts are ended too, in the middle of recovery, several in a row.
 
 use crate::aftermath::{self, UnderWay};
 use crate::ledger::{Kept, Ledger};
@@ -14,7 +14,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const ROUNDS: u64 = 20;
+/// Of one data folder. Whoever wants more takes more folders, or most of the time would go into checking what is old.
+pub const ROUNDS: u64 = 20;
+/// So many rounds begin with starts that are ended in the middle of recovery, one after the other.
+const BROKEN_RECOVERIES: u64 = 5;
+const BROKEN_STARTS: u64 = 5;
 /// A restart that has to clean up after a crash is as quick as any.
 const READY: Duration = Duration::from_secs(5);
 /// A start that is ended is ended by now, ready or not.
@@ -34,17 +38,22 @@ pub trait Crash {
     fn strike(&mut self, ledger: &Ledger, kill: impl FnOnce());
 }
 
-pub fn run(data: &Path, mut crash: impl Crash) {
+/// Answers how many requests were acknowledged.
+pub fn run(data: &Path, mut crash: impl Crash) -> usize {
     let (ledger, seed) = (Ledger::default(), seed());
-    let (mut told, mut under_way) = (Told::default(), UnderWay::default());
+    let (mut told, mut under_way, mut slowest) = (Told::default(), UnderWay::default(), Duration::ZERO);
     for round in 0..ROUNDS {
         let mut chance = SmallRng::seed_from_u64(seed.wrapping_add(round));
-        if chance.random_ratio(1, 3) {
-            crash.arm();
-            break_a_start(data, &mut chance, |kill| crash.strike(&ledger, kill));
+        // not the first: there is nothing to recover yet
+        if round % (ROUNDS / BROKEN_RECOVERIES) == 1 {
+            for _ in 0..BROKEN_STARTS {
+                crash.arm();
+                break_a_start(data, &mut chance, |kill| crash.strike(&ledger, kill));
+            }
         }
         crash.arm();
         let service = start(data);
+        slowest = slowest.max(service.ready_in);
         check(&ledger, &told, &service);
         load_until(&ledger, &mut chance, service, |service| {
             told.listen(&service);
@@ -54,16 +63,22 @@ pub fn run(data: &Path, mut crash: impl Crash) {
     }
     let service = start(data);
     let kept = check(&ledger, &told, &service);
-    expect_all_jobs_ended(&service, &kept);
+    let all_ended = expect_all_jobs_ended(&service, &kept);
     expect_files_are_objects(&service);
     service.stop();
     aftermath::expect_consistent(data);
-    eprintln!("{} acknowledged, {} told; under way at the ends: {under_way:?}", ledger.acknowledged(), told.0.len());
+    eprintln!(
+        "{ROUNDS} ends and {BROKEN_RECOVERIES} x {BROKEN_STARTS} broken recoveries, {} acknowledged, {} told, 0 violations; \
+         under way at the ends: {under_way:?}; ready after {slowest:?} at the slowest, all ended {all_ended:?} after the last",
+        ledger.acknowledged(),
+        told.0.len()
+    );
     assert!(under_way.jobs > 0 && under_way.tasks > 0, "there was no load at the end: {under_way:?}");
+    ledger.acknowledged()
 }
 
 /// The seed of this run: `FILEMILL_SEED`, or a new one. Printed, so that a failure can be tried again.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("FILEMILL_SEED").ok().map(|text| text.parse().expect("FILEMILL_SEED is a number"));
     let seed = given.unwrap_or_else(|| SmallRng::from_os_rng().random());
     eprintln!("FILEMILL_SEED={seed}");
@@ -129,9 +144,9 @@ impl Told {
 
     fn check(&self, service: &Service) {
         let jobs = all_jobs(service);
+        let jobs: BTreeMap<&str, &Job> = jobs.iter().map(|job| (job.id(), job)).collect();
         for (id, status) in &self.0 {
-            let now =
-                jobs.iter().find(|job| job.id() == id).unwrap_or_else(|| panic!("job {id} was told to be {status}"));
+            let now = jobs.get(id.as_str()).unwrap_or_else(|| panic!("job {id} was told to be {status}"));
             assert_eq!(now.status(), *status, "told before the end: {}", now.0);
         }
     }
@@ -150,8 +165,8 @@ fn all_jobs(service: &Service) -> Vec<Job> {
     }
 }
 
-/// Every job ends, those of the newest versions well, and their results are exact.
-fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) {
+/// Every job ends, those of the newest versions well, and their results are exact. Answers when all had ended.
+pub fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) -> Duration {
     let began = Instant::now();
     let open = || ["queued", "running"].map(|status| service.jobs(&format!("status={status}&limit=1000"))).concat();
     for kept in kept {
@@ -166,10 +181,12 @@ fn expect_all_jobs_ended(service: &Service, kept: &[Kept]) {
     service
         .feed
         .wait("the end of all jobs", ALL_ENDED.saturating_sub(began.elapsed()), || open().is_empty().then_some(()));
+    let ended = began.elapsed();
     for job in service.jobs("status=failed&limit=1000") {
         let code = job.0["failure"]["code"].as_str().unwrap_or_default();
         assert!(OVERTAKEN.contains(&code), "{}", job.0);
     }
+    ended
 }
 
 /// What is on record is what is there.

@@ -2,6 +2,7 @@
 
 use crate::http::{self, Reply};
 use crate::service::Credentials;
+use rusty_s3::actions::list_objects_v2::ListObjectsContent;
 use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
 use rusty_s3::{Bucket, UrlStyle};
 use std::time::Duration;
@@ -65,6 +66,29 @@ impl S3 {
         acknowledged("PUT", &self.put_url(key), &[], content, 200).map(drop)
     }
 
+    /// A put that wants nothing there. False: something was.
+    pub fn try_create(&self, key: &str, content: &[u8]) -> Result<bool, Unknown> {
+        let mut put = self.bucket.put_object(Some(&self.credentials), key);
+        put.headers_mut().insert("if-none-match", "*");
+        let url: String = put.sign(LINK_TTL).into();
+        let reply = answered("PUT", &url, &[("if-none-match", "*")], content)?;
+        match reply.status {
+            200 => Ok(true),
+            412 => Ok(false),
+            _ => panic!("a conditional put was answered {}: {}", reply.status, reply.text()),
+        }
+    }
+
+    /// What is there, if anything.
+    pub fn try_get(&self, key: &str) -> Result<Option<Vec<u8>>, Unknown> {
+        let reply = answered("GET", &self.get_url(key), &[], &[])?;
+        match reply.status {
+            200 => Ok(Some(reply.body)),
+            404 => Ok(None),
+            _ => panic!("a get was answered {}: {}", reply.status, reply.text()),
+        }
+    }
+
     pub fn try_delete(&self, key: &str) -> Result<(), Unknown> {
         acknowledged("DELETE", &self.delete_url(key), &[], &[], 204).map(drop)
     }
@@ -107,17 +131,31 @@ impl S3 {
             if let Some(token) = token.take() {
                 list.with_continuation_token(token);
             }
-            let reply = http::send("GET", list.sign(LINK_TTL).as_ref(), &[], &[]).expect(200);
-            let page = parse(&reply);
-            listed.extend(page.contents.into_iter().map(|object| Listed {
-                key: object.key,
-                etag: object.etag.expect("an entry has its tag").trim_matches('"').to_owned(),
-                size: object.size.expect("an entry has its size"),
-            }));
+            let page = parse(&http::send("GET", list.sign(LINK_TTL).as_ref(), &[], &[]).expect(200));
+            listed.extend(page.contents.into_iter().map(Listed::from));
             match page.next_continuation_token {
                 Some(next) => token = Some(next),
                 None => return listed,
             }
+        }
+    }
+
+    /// Few enough objects for one page, as they are at one moment.
+    pub fn try_list(&self, prefix: &str) -> Result<Vec<Listed>, Unknown> {
+        let mut list = self.bucket.list_objects_v2(Some(&self.credentials));
+        list.with_prefix(prefix);
+        let page = parse(&acknowledged("GET", list.sign(LINK_TTL).as_ref(), &[], &[], 200)?);
+        assert!(page.next_continuation_token.is_none(), "more than a page");
+        Ok(page.contents.into_iter().map(Listed::from).collect())
+    }
+}
+
+impl From<ListObjectsContent> for Listed {
+    fn from(object: ListObjectsContent) -> Listed {
+        Listed {
+            key: object.key,
+            etag: object.etag.expect("an entry has its tag").trim_matches('"').to_owned(),
+            size: object.size.expect("an entry has its size"),
         }
     }
 }
@@ -132,10 +170,15 @@ fn no_late_error(reply: Reply) -> Result<(), Unknown> {
 }
 
 fn acknowledged(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8], status: u16) -> Result<Reply, Unknown> {
+    let reply = answered(method, url, headers, body)?;
+    assert_eq!(reply.status, status, "{method} was answered {}", reply.text());
+    Ok(reply)
+}
+
+fn answered(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, Unknown> {
     match http::try_send(method, url, headers, body) {
-        Ok(reply) if reply.status == status => Ok(reply),
         Ok(reply) if reply.status >= 500 => Err(Unknown(format!("{}: {}", reply.status, reply.text()))),
-        Ok(reply) => panic!("{method} was answered {}: {}", reply.status, reply.text()),
+        Ok(reply) => Ok(reply),
         Err(e) => Err(Unknown(e.to_string())),
     }
 }

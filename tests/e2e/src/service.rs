@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::logs::Logs;
 use crate::reference::{assert_same, sed};
 use crate::s3::S3;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Child;
@@ -74,6 +74,16 @@ impl Service {
         self.child.id()
     }
 
+    fn process(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id")
+    }
+
+    /// From now on it may have so many files and sockets open.
+    pub fn limit_descriptors(&self, count: u64) {
+        let limit = Rlimit { current: Some(count), maximum: Some(count) };
+        prlimit(Some(self.process()), Resource::Nofile, limit).expect("a child of ours takes limits");
+    }
+
     /// SIGTERM; answers how long it took to end, with exit code 0.
     #[track_caller]
     pub fn stop(mut self) -> Duration {
@@ -85,8 +95,20 @@ impl Service {
 
     /// Asks it to stop and returns at once.
     pub fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("a child of ours takes signals");
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: nothing of it runs until it goes on.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).expect("a child of ours takes signals");
     }
 
     #[track_caller]
@@ -136,6 +158,15 @@ impl Service {
     #[track_caller]
     pub fn new_upload(&self, wish: &Value) -> Value {
         self.post("/v1/uploads", wish).expect(201).json()
+    }
+
+    /// By the upload's own link, with the headers that it wants.
+    pub fn send_upload(&self, upload: &Value, content: &[u8]) -> Reply {
+        let headers = upload["headers"].as_object().into_iter().flatten();
+        // the client itself says how long the body is
+        let headers = headers.filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().expect("a header"))).collect();
+        http::send("PUT", upload["url"].as_str().expect("a link"), &headers, content)
     }
 
     /// A client of one bucket at the S3 door.

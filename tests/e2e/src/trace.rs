@@ -1,4 +1,5 @@
 //! A service's system calls, as strace sees them: that a sync is made, and when, shows nowhere else while the power holds.
+//! And one call of them made to fail.
 
 use crate::tools::{skip, tool};
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,9 +29,24 @@ const CALLS: &str = "trace=openat,mkdir,mkdirat,write,writev,sendto,pwrite64,fsy
 impl Trace {
     /// From now on; `None`, with a loud word, where nobody may look.
     pub fn of(process: u32) -> Option<Trace> {
+        Trace::with(process, CALLS)
+    }
+
+    /// From now on this call of each thread is not made when it comes for the n-th time: the thread is told EIO. All
+    /// other calls go on.
+    pub fn with_io_error(process: u32, call: &str, nth: usize) -> Option<Trace> {
+        Trace::with(process, &format!("inject={call}:error=EIO:when={nth}"))
+    }
+
+    /// Whether there was such an error by now. What the service does because of it comes later.
+    pub fn has_struck(&self) -> bool {
+        std::fs::read_to_string(self.output.path()).expect("what strace wrote").contains("(INJECTED)")
+    }
+
+    fn with(process: u32, what: &str) -> Option<Trace> {
         let mut strace = tool("strace")?.command();
         let output = NamedTempFile::new().expect("a temporary file");
-        strace.args(["-f", "-y", "-e", CALLS, "-p", &process.to_string(), "-o"]).arg(output.path());
+        strace.args(["-f", "-y", "-e", what, "-p", &process.to_string(), "-o"]).arg(output.path());
         let mut strace = strace.stderr(Stdio::piped()).spawn().expect("strace starts");
         let mut line = String::new();
         let mut stderr = BufReader::new(strace.stderr.take().expect("stderr is piped"));

@@ -3,6 +3,7 @@
 
 use filemill_e2e::inputs::text;
 use filemill_e2e::stage::MANY_CHUNKS;
+use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Ran, Stage};
 use serde_json::json;
 use std::fs;
@@ -12,6 +13,12 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn a_backup_under_load_comes_back_on_an_empty_node() {
+    let trials = trials(1, 10);
+    (0..trials).for_each(|_| back_up_and_restore());
+    eprintln!("{trials} backups under load, 0 violations");
+}
+
+fn back_up_and_restore() {
     let stage = Stage::with_config(MANY_CHUNKS);
     let service = &stage.service;
     let uploads = service.bucket("uploads");

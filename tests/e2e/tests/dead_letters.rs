@@ -1,6 +1,7 @@
 //! Dead letters by the command line and across kill -9: listed, grouped, discarded, and redriven exactly once each.
 
 use filemill_e2e::service::JOB_PATIENCE;
+use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -96,6 +97,12 @@ fn letters_are_listed_grouped_shown_redriven_and_discarded() {
 /// A thousand letters, two orders at once, and kill -9 in the middle of both.
 #[test]
 fn a_killed_redrive_gives_each_letter_exactly_one_new_run() {
+    let trials = trials(1, 10);
+    (0..trials).for_each(|_| kill_a_redrive());
+    eprintln!("{trials} killed redrives, 0 violations");
+}
+
+fn kill_a_redrive() {
     const COUNT: usize = 1000;
     let stage = with_dead_letters(COUNT);
     let order = || {

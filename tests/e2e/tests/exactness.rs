@@ -34,15 +34,7 @@ fn any_key_is_only_a_name() {
         let content = format!("content of\n{key:?}");
         let upload = service.new_upload(&json!({ "key": key, "size": content.len() }));
         assert_eq!(upload["key"], key.as_str());
-        let headers: Vec<(&str, &str)> = upload["headers"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"))
-            .map(|(name, value)| (name.as_str(), value.as_str().expect("text")))
-            .collect();
-        let url = upload["url"].as_str().expect("a link");
-        let reply = http::send("PUT", url, &headers, content.as_bytes());
+        let reply = service.send_upload(&upload, content.as_bytes());
         assert_eq!(reply.status, 200, "{key:?}: {}", reply.text());
         let job = service.ended_job_of_upload(&upload).expect_completed();
         assert_same(&format!("result of {key:?}"), &service.result(&job), &sed(content.as_bytes()));

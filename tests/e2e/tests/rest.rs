@@ -402,3 +402,25 @@ fn the_agreed_size_of_a_multipart_upload_holds_for_each_part_and_the_whole() {
     stage.service.expect_exact("uploads", upload["key"].as_str().expect("a key"), &content);
     stage.service.stop();
 }
+
+/// What was promised to one upload is no way to replace it later, nor to put something else in its place.
+#[test]
+fn a_promised_link_takes_one_upload() {
+    let stage = Stage::open();
+    let upload = stage.service.new_upload(&json!({ "filename": "once.txt", "size": 5 }));
+    let told = upload["headers"].as_object().expect("headers").iter();
+    let told: Vec<(&str, &str)> = told.map(|(name, value)| (name.as_str(), value.as_str().expect("text"))).collect();
+    let of = |named: &[&str]| -> Vec<(&str, &str)> {
+        let is_left_out = |name: &str| named.iter().any(|n| n.eq_ignore_ascii_case(name));
+        told.iter().copied().filter(|(name, _)| !is_left_out(name)).collect()
+    };
+    // the client sends the length by itself
+    let headers = of(&["content-length"]);
+    let url = upload["url"].as_str().expect("a link");
+    http::send("PUT", url, &of(&["content-length", "if-none-match"]), b"first").expect(403);
+    http::send("PUT", url, &headers, b"longer").expect(403);
+    http::send("PUT", url, &headers, b"first").expect(200);
+    http::send("PUT", url, &headers, b"again").expect(412);
+    stage.service.expect_exact("uploads", upload["key"].as_str().expect("a key"), b"first");
+    stage.service.stop();
+}

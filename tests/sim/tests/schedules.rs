@@ -42,6 +42,10 @@ impl Clock for HandTime {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst) as u64)
+    }
+
     async fn sleep(&self, _duration: Duration) {
         thread::yield_now();
     }

@@ -23,6 +23,7 @@
 //! * M13 a queue is created once: the same settings again are no error, others are `Conflict`. A dead-letter queue must be
 //!   there when it is named.
 //! * M14 a message longer than its queue allows is `Invalid`, and so is an empty batch or one of more than ten.
+//! * M15 when the store's clock is set, visibility times and delays keep what is left of them.
 
 use super::BoxError;
 use crate::message::{

@@ -11,6 +11,7 @@
 //! * Q7 of the leases of one call at most `max_chunks` are chunk tasks: those are heavy, all others are light.
 //! * Q8 at least once and in no order: callers stand any duplicate.
 //! * Q9 a task is counted in the depth of its queue as what it is now: ready, waiting or leased.
+//! * Q10 when the store's clock is set, leases and back-offs keep what is left of them.
 
 use super::{BoxError, StateError};
 use crate::job::Job;

@@ -18,7 +18,7 @@ use crate::Engine;
 use filemill_core::delivery::Delivery;
 use filemill_core::lane::Lane;
 use filemill_core::limits;
-use filemill_core::ports::{ChangeSet, NotifyError};
+use filemill_core::ports::{ChangeSet, Durability, NotifyError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -47,18 +47,34 @@ struct Called {
     outcome: Result<(), NotifyError>,
 }
 
+/// What a change set makes due.
+pub(crate) struct Due {
+    /// Something is to be sent.
+    pub sends: bool,
+    /// What had no room in the set.
+    pub left_over: Vec<Delivery>,
+}
+
 impl Engine {
-    /// Adds what the set makes due. True if something is to be sent.
-    pub(crate) fn add_deliveries(&self, changes: &mut ChangeSet) -> bool {
-        let due = self.inner.config.notify.due(changes);
+    /// Adds what the set makes due.
+    pub(crate) fn add_deliveries(&self, changes: &mut ChangeSet) -> Due {
+        let mut due = self.inner.config.notify.due(changes);
+        let sends = due.iter().any(|delivery| delivery.due_at.is_some());
         let room = limits::CHANGES_MAX.saturating_sub(changes.changes.len());
-        if due.len() > room {
-            // only for an object that starts very many rules, all of which fail at once
-            tracing::error!(lost = due.len() - room, "one commit has no room for all of its deliveries");
-        }
-        let due = &due[..due.len().min(room)];
+        let left_over = due.split_off(room.min(due.len()));
         changes.changes.extend(due.iter().map(Delivery::birth));
-        due.iter().any(|delivery| delivery.due_at.is_some())
+        Due { sends, left_over }
+    }
+
+    /// Only an object that starts very many rules, all of which fail at once, leaves anything over. A crash in between
+    /// loses it.
+    pub(crate) async fn add_left_over(&self, left_over: &[Delivery], durability: Durability) {
+        for some in left_over.chunks(limits::CHANGES_MAX) {
+            let changes = ChangeSet { changes: some.iter().map(Delivery::birth).collect() };
+            if let Err(e) = self.inner.ports.state.commit(changes, durability).await {
+                tracing::error!(lost = some.len(), error = %e, "deliveries were not stored");
+            }
+        }
     }
 }
 

@@ -231,3 +231,20 @@ async fn the_schedule_repairs_by_itself_and_a_run_asked_for_tells_how_it_went() 
         Err(CommandError::NotFound { .. })
     ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_are_asked_for_move_no_run_of_the_schedule() {
+    let (_, store) = build(vec![hello()], true);
+    let every = Some(Duration::from_secs(60));
+    let service = running(engine_on(&store, vec![hello()], |config| config.reconcile.every = every), store).await;
+    lose_announcements(&service, true);
+    service.put("by schedule", Bytes::from_static(b"x")).await;
+    lose_announcements(&service, false);
+    let elsewhere = ReconcileScope { bucket: Some(bucket("results")), is_dry_run: false };
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        service.engine.ask_reconcile(&Principal::service(), elsewhere.clone()).await.expect("a run");
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(1), service.ended("by schedule")).await;
+    assert_eq!(ended.expect("the schedule's run was a minute ago")[0].status, JobStatus::Completed);
+}

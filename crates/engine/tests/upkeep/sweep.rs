@@ -1,8 +1,14 @@
 //! The sweeper's other duties: a lost worker's task is taken up again, a job without tasks goes on.
 
-use crate::support::{Service, build, engine_on, hello, running};
+use crate::support::{Service, bucket, build, engine_on, hello, key, running, started};
+use bytes::Bytes;
 use filemill_core::job::JobStatus;
-use filemill_core::ports::{Change, ChangeSet, Durability, LeaseRequest, StateStore, TaskQueue};
+use filemill_core::limits::MULTIPART_TTL;
+use filemill_core::object::Attributes;
+use filemill_core::ports::{
+    BeginMultipart, BlobError, BlobStore, Change, ChangeSet, Durability, LeaseRequest, Missing, MultipartRef, Staged,
+    StateStore, TaskQueue,
+};
 use filemill_core::task::TaskKind;
 use std::time::Duration;
 
@@ -66,4 +72,23 @@ async fn a_job_whose_chunk_tasks_were_lost_goes_on_and_twin_sweepers_make_no_twi
     assert_eq!(tasks.len(), 5);
     let service = running(engine, store).await;
     assert_eq!(service.ended("big").await[0].status, JobStatus::Completed);
+}
+
+/// Nobody but its client knows of it: neither a promise nor a job.
+#[tokio::test(start_paused = true)]
+async fn parts_that_nobody_put_together_go_after_a_day() {
+    let service = started(vec![hello()], true).await;
+    let begin = || BeginMultipart { bucket: bucket("uploads"), key: key("big"), attributes: Attributes::default() };
+    let id = service.store.begin_multipart(begin()).await.expect("an upload");
+    let upload = MultipartRef { bucket: bucket("uploads"), key: key("big"), id };
+    let staged = Staged::inline(Bytes::from_static(b"part"));
+    service.store.put_part(&upload, 1, staged, None, Default::default()).await.expect("a part");
+    tokio::time::sleep(MULTIPART_TTL - Duration::from_secs(60)).await;
+    service.store.multipart(&upload).await.expect("it may still be put together");
+    let young = service.store.begin_multipart(begin()).await.expect("another upload");
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let gone = service.store.multipart(&upload).await.expect_err("it was given up");
+    assert!(matches!(gone, BlobError::NotFound(Missing::Upload)), "{gone}");
+    let left: Vec<String> = service.store.snapshot().multiparts.into_iter().map(|left| left.upload.id).collect();
+    assert_eq!(left, [young], "and it alone");
 }

@@ -90,7 +90,10 @@ pub async fn list_deliveries(
 ) -> Result<Json<ListView<DeliveryView>>, Problem> {
     let Page { items, more } = state.engine.deliveries(&who, &params.query()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|delivery| to_cursor(&delivery.id));
-    Ok(Json(ListView { items: items.into_iter().map(DeliveryView::from).collect(), next_cursor }))
+    Ok(Json(ListView {
+        items: items.into_iter().map(|delivery| DeliveryView::of(delivery, &who)).collect(),
+        next_cursor,
+    }))
 }
 
 /// See a delivery
@@ -108,7 +111,7 @@ pub async fn get_delivery(
     IdInPath(id): IdInPath<DeliveryId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<DeliveryView>, Problem> {
-    Ok(Json(state.engine.delivery(&who, &id).await?.into()))
+    Ok(Json(DeliveryView::of(state.engine.delivery(&who, &id).await?, &who)))
 }
 
 /// Send a delivery again
@@ -133,5 +136,5 @@ pub async fn resend_delivery(
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     _: NoBody,
 ) -> Result<Json<DeliveryView>, Problem> {
-    Ok(Json(state.engine.resend_delivery(&who, &id).await?.into()))
+    Ok(Json(DeliveryView::of(state.engine.resend_delivery(&who, &id).await?, &who)))
 }

@@ -133,6 +133,19 @@ async fn what_cannot_be_archived_is_refused_by_its_place() {
     assert_eq!(none["items"], json!([]), "nothing was begun");
 }
 
+/// Whoever has a link to something may fetch it, but cannot have it fetched here.
+#[tokio::test]
+async fn a_link_is_no_source() {
+    let service = service().await;
+    let here = service.get("/v1/files?prefix=b.txt").await.ok()["items"][0]["id"].as_str().expect("an id").to_owned();
+    let link = service.get(&format!("/v1/files/{here}/download?redirect=false")).await.ok();
+    let link = link["url"].as_str().expect("a link");
+    for source in [link, "http://127.0.0.1/b.txt", "file:///etc/passwd", "/etc/passwd", "../b.txt"] {
+        let refused = service.post("/v1/archives", json!({ "files": [{ "source": source }] })).await;
+        assert_eq!(refused.status, 422, "{source}: {:?}", refused.body);
+    }
+}
+
 /// Not there and not allowed read the same.
 #[tokio::test]
 async fn a_rule_reads_only_its_sources_and_lists_what_it_skips() {

@@ -1,6 +1,8 @@
 //! Dead letters by the REST door: a file that cannot be read is tried, gives up and is put back to work.
 
-use crate::service::{Service, bucket, key, service_with};
+use crate::service::{Service, bucket, key, request_by, service_with, with_json};
+use axum::body::Body;
+use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
 /// A service with a rule in whose second chance there is none; and a file whose bytes rotted on the disk.
@@ -107,4 +109,27 @@ async fn letters_are_discarded_one_by_one_or_by_filter() {
     assert_eq!(log["items"].as_array().map(Vec::len), Some(3));
     let job = service.job("b", "failed").await;
     assert_eq!(job["status"], "failed", "it stays failed");
+}
+
+#[tokio::test]
+async fn a_limited_key_sees_its_own_orders_only() {
+    let service = with_dead_letters(&["a/mine", "b/other"]).await;
+    let wish = json!({ "name": "k", "role": "operator", "limits": ["fragile/a/"] });
+    let made = service.post("/v1/keys", wish).await.ok();
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let order = async |request: Request<Body>| service.send(with_json(request)).await.ok();
+    let by_key = |method, path: &str, body: &Value| request_by(&token, method, path, Body::from(body.to_string()));
+    let filter = json!({ "filter": {} });
+    let theirs = order(by_key(Method::POST, "/v1/redrives", &filter)).await;
+    assert_eq!(theirs["matched"], 1, "only what lies within");
+    let ours = service.post("/v1/redrives", filter).await.ok();
+    let listed = order(by_key(Method::GET, "/v1/redrives", &json!({}))).await;
+    let listed: Vec<&Value> = listed["items"].as_array().expect("items").iter().map(|order| &order["id"]).collect();
+    assert_eq!(listed, [&theirs["id"]]);
+    let path = |order: &Value| format!("/v1/redrives/{}", order["id"].as_str().expect("an id"));
+    let look = async |order: &Value| service.send(request_by(&token, Method::GET, &path(order), Body::empty())).await;
+    look(&theirs).await.ok();
+    look(&ours).await.is_problem(404, "redrive_not_found");
+    let cancel = request_by(&token, Method::POST, &format!("{}/cancel", path(&ours)), Body::empty());
+    service.send(cancel).await.is_problem(404, "redrive_not_found");
 }

@@ -193,3 +193,24 @@ async fn a_huge_head_is_refused() {
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
 }
+
+/// A proxy in front may have read another length than we: what follows such a request is no request.
+#[tokio::test]
+async fn two_lengths_end_the_connection() {
+    let (address, _stop, _served) = open(echo(), short()).await;
+    for lengths in [
+        "content-length: 5\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 5",
+        "content-length: 5\r\ncontent-length: 6",
+        "transfer-encoding: chunked, identity",
+        "transfer-encoding: identity\r\ncontent-length: 5",
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let smuggled = "0\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\n{lengths}\r\n\r\n{smuggled}");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let answers = rest(&mut stream).await;
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{lengths:?}: {answers}");
+        assert!(!answers.contains("hello"), "{lengths:?}: {answers}");
+    }
+}

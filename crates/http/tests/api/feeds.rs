@@ -3,6 +3,7 @@
 use crate::service::{Service, TOKEN, door, idle_service, request, service, with_header, without_token};
 use axum::body::Body;
 use axum::http::{Method, Request};
+use filemill_core::limits::LISTENER_BACKLOG;
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -150,6 +151,37 @@ async fn a_cut_feed_goes_on_while_jobs_go_on() {
     }
     let stored: Vec<u64> = service.store.snapshot().events.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(heard, stored[..heard.len()]);
+}
+
+/// A listener that reads nothing takes no memory for ever: beyond its backlog the feed ends, and it comes back.
+#[tokio::test]
+async fn a_listener_that_is_too_slow_is_let_go_and_resumes_without_a_gap() {
+    let service = service().await;
+    let mut slow = Feed::open(&service, events("/v1/events")).await;
+    service.put("first", b"x").await;
+    let mut heard: Vec<u64> = slow.until("job.completed").await.iter().filter_map(|frame| frame.id).collect();
+    let mut quick = service.engine.listen(Some(0)).await.expect("a listener");
+    let mut completed = 0;
+    // each makes at least two events, so that together they are more than a backlog; the quick one hears a few at a time
+    for n in 0..LISTENER_BACKLOG {
+        service.put(&format!("file-{n}"), b"x").await;
+        while n % 64 == 63 && completed < n + 2 {
+            let event = quick.next().await.expect("the feed goes on").expect("an event");
+            completed += usize::from(event.event.kind.as_str() == "job.completed");
+        }
+    }
+    while let Some(frame) = slow.next().await {
+        heard.extend(frame.id);
+    }
+    let all: Vec<u64> = service.store.snapshot().events.iter().map(|(seq, _)| *seq).collect();
+    assert!(heard.len() < all.len(), "it was let go");
+    let after = heard.last().expect("some events").to_string();
+    let mut again = Feed::open(&service, with_header(events("/v1/events"), "last-event-id", &after)).await;
+    again.next().await.expect("a start");
+    while heard.len() < all.len() {
+        heard.extend(again.next().await.expect("an event").id);
+    }
+    assert_eq!(heard, all);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Jobs, from their birth to their result.
 
 use crate::service::{idle_service, service};
+use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_job_reads_as_documented() {
@@ -107,6 +109,21 @@ async fn a_result_is_a_signed_link() {
     assert!(link["expires_at"].as_str().expect("time").ends_with('Z'));
     assert_eq!(service.get(&format!("{path}?redirect=true")).await.status, 303);
     service.get(&format!("{path}?redirect=maybe")).await.is_problem(400, "invalid_parameter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_to_a_result_or_a_file_live_for_an_hour() {
+    let service = service().await;
+    service.put("a.txt", b"x").await;
+    let job = service.job("a.txt", "completed").await;
+    let file = service.get("/v1/files?prefix=a.txt").await.ok()["items"][0]["id"].as_str().expect("an id").to_owned();
+    let job = job["id"].as_str().expect("an id");
+    for path in [format!("/v1/jobs/{job}/result"), format!("/v1/files/{file}/download")] {
+        let (before, link) = (service.engine.now(), service.get(&format!("{path}?redirect=false")).await.ok());
+        let ends = link["expires_at"].as_str().and_then(Timestamp::parse).expect("a time");
+        let hour = Duration::from_secs(3600);
+        assert!(ends >= before.plus(hour) && ends <= service.engine.now().plus(hour), "{path}: {ends}");
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,20 @@ async fn a_keys_secrets_are_told_once_and_stored_nowhere() {
     assert_eq!((&entry["action"], &entry["target"]), (&json!("key.create"), &json!(id)));
 }
 
+/// Neither half of a pair, nor what a link shows of it, is a token.
+#[tokio::test]
+async fn what_opens_the_s3_door_opens_nothing_here() {
+    let service = service().await;
+    let made = make(&service, json!({ "name": "k", "role": "admin" })).await;
+    let (id, secret) = (text(&made, "access_key_id"), text(&made, "secret_access_key"));
+    for wrong in [id.clone(), secret.clone(), format!("{id}:{secret}"), text(&made, "id"), "a".repeat(64)] {
+        assert_eq!(status(&service, &wrong, "/v1/jobs").await, 401, "{wrong}");
+        assert_eq!(status(&service, TOKEN, "/v1/jobs").await, 200);
+    }
+    let by_link = format!("/v1/jobs?X-Amz-Credential={id}%2F20260101%2Flocal%2Fs3%2Faws4_request&X-Amz-Signature=00");
+    assert_eq!(status(&service, "", &by_link).await, 401);
+}
+
 #[tokio::test]
 async fn a_revoked_key_opens_nothing_from_that_moment() {
     let service = service().await;

@@ -110,6 +110,23 @@ async fn an_upload_id_belongs_to_its_key() {
 }
 
 #[tokio::test]
+async fn part_numbers_run_from_1_to_10000() {
+    let door = TestDoor::open().await;
+    let id = begin(&door, "k", &[]).await;
+    for number in ["0", "10001", "-1", "", "1.5", "one", "4294967297", "99999999999999999999"] {
+        let refused = part(&door, "k", &id, number, b"x").send().await;
+        assert_eq!(refused.status, 400, "{number:?}: {}", refused.text());
+        let named = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>{number}</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
+        );
+        let completion = door.request("POST", "k").query(&[("uploadId", &id)]).body(named.as_bytes()).send().await;
+        assert_eq!(completion.status, 400, "{number:?}: {}", completion.text());
+    }
+    let last = put_part(&door, "k", &id, 10_000, b"x").await;
+    complete(&door, "k", &id, &[(10_000, &last)]).send().await.expect_status(200);
+}
+
+#[tokio::test]
 async fn an_aborted_upload_is_gone() {
     let door = TestDoor::open().await;
     let id = begin(&door, "k", &[]).await;

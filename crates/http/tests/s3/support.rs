@@ -33,6 +33,11 @@ impl Clock for WallClock {
         Timestamp::from_millis(since.as_millis().try_into().expect("before the year 292278994"))
     }
 
+    fn elapsed(&self) -> Duration {
+        static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+        START.elapsed()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

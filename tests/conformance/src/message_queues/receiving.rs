@@ -40,6 +40,26 @@ pub async fn what_is_not_deleted_comes_again_and_is_counted(backend: Backend) {
     }
 }
 
+/// M15
+pub async fn a_clock_that_is_set_moves_no_visibility_and_no_delay(backend: Backend) {
+    with_queue(&backend).await;
+    let id = send(&backend, "x").await;
+    receive_one(&backend).await;
+    let late = NewMessage { delay: Some(VISIBILITY * 2), ..NewMessage::of("late") };
+    backend.messages.send(&queue(), vec![late]).await.expect("send");
+    for millis in [3_600_000, -2 * 3_600_000] {
+        backend.outside.set_clock(millis).await;
+        assert!(receive(&backend, 10).await.is_empty(), "set by {millis} ms");
+    }
+    backend.outside.pass(VISIBILITY - TICK).await;
+    assert!(receive(&backend, 10).await.is_empty());
+    backend.outside.pass(TICK).await;
+    assert_eq!(receive_one(&backend).await.id, id);
+    backend.outside.set_clock(-3_600_000).await;
+    backend.outside.pass(VISIBILITY).await;
+    assert_eq!(receive(&backend, 10).await.len(), 2);
+}
+
 /// M3
 pub async fn a_receiver_may_say_how_long(backend: Backend) {
     with_queue(&backend).await;

@@ -105,6 +105,30 @@ pub async fn a_lease_is_over_at_its_end(backend: Backend) {
     assert_eq!(second.task.id, first.task.id);
 }
 
+/// Q10
+pub async fn a_clock_that_is_set_moves_no_lease_and_no_back_off(backend: Backend) {
+    let job = job("a", 1);
+    let mut waiting = chunk_task(&job, 1);
+    waiting.ready_at = waiting.ready_at.plus(LEASE * 3);
+    stored_job(&backend, &job, &[chunk_task(&job, 0), waiting]).await;
+    let held = lease_one(&backend).await;
+    for millis in [3_600_000, -2 * 3_600_000, 900_000, 500, 600] {
+        backend.outside.set_clock(millis).await;
+        assert!(lease(&backend, 10).await.is_empty(), "set by {millis} ms");
+    }
+    backend.queue.extend(&held, LEASE).await.expect("it is held as before");
+    backend.outside.pass(LEASE - Duration::from_millis(1)).await;
+    backend.outside.set_clock(3_600_000).await;
+    assert!(lease(&backend, 10).await.is_empty(), "it has not come to its end");
+    backend.outside.pass(Duration::from_millis(1)).await;
+    assert_eq!(lease_one(&backend).await.task.id, held.task.id);
+    backend.outside.set_clock(-3_600_000).await;
+    backend.outside.pass(LEASE).await;
+    assert_eq!(lease_one(&backend).await.task.id, held.task.id);
+    backend.outside.pass(LEASE).await;
+    assert_eq!(lease(&backend, 10).await.len(), 2, "the back-off is over too");
+}
+
 /// Q3
 pub async fn an_extended_lease_is_not_given_to_another(backend: Backend) {
     with_chunks(&backend, 1).await;

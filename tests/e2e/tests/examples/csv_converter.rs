@@ -1,7 +1,7 @@
 //! CSV and JSON into one another: mappings of one upload, values that stay as they are, bad records set aside.
 
 use filemill_e2e::reference::assert_same;
-use filemill_e2e::{Example, Service, http};
+use filemill_e2e::{Example, Service};
 use serde_json::{Value, json};
 
 /// What `people.csv` is as JSON: every value the text that it was, a name for the column that has none.
@@ -74,10 +74,7 @@ fn tables_are_converted_and_bad_records_are_set_aside() {
 /// Uploads by a link that was asked for with these options.
 fn convert(service: &Service, rule: &str, options: &Value, content: &[u8]) -> filemill_e2e::Job {
     let upload = service.new_upload(&json!({ "filename": "t.csv", "rule": rule, "options": options }));
-    let headers = upload["headers"].as_object().into_iter().flatten();
-    let headers: Vec<(&str, &str)> =
-        headers.map(|(name, value)| (name.as_str(), value.as_str().expect("text"))).collect();
-    http::send("PUT", upload["url"].as_str().expect("a link"), &headers, content).expect(200);
+    service.send_upload(&upload, content).expect(200);
     service.ended_job_of_upload(&upload)
 }
 

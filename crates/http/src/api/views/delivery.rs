@@ -1,8 +1,9 @@
 //! A delivery as clients see it. Of a webhook that an upload named only the host is shown: the rest may be a secret.
 
+use filemill_core::access::{Principal, Scope};
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::{DeliveryId, JobId, NoticeId, UploadId};
-use filemill_core::notice::NoticeKind;
+use filemill_core::notice::{NoticeKind, Receiver};
 use filemill_core::rule::RuleId;
 use filemill_core::time::Timestamp;
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub struct DeliveryView {
     pub status: DeliveryStatus,
     /// Of the receiver: `live`, `webhook`, `email` or `queue`.
     pub kind: &'static str,
-    /// As the config names it; of an upload's webhook the host.
+    /// As the config names it; of an upload's webhook the host. Addresses of people are for those who may inspect.
     pub receiver: String,
     /// What is told.
     #[schema(value_type = String, example = "job.completed")]
@@ -55,13 +56,14 @@ pub struct DeliveryView {
     pub ended_at: Option<Timestamp>,
 }
 
-impl From<Delivery> for DeliveryView {
-    fn from(delivery: Delivery) -> Self {
+impl DeliveryView {
+    pub fn of(delivery: Delivery, who: &Principal) -> Self {
+        let is_hidden = matches!(delivery.receiver, Receiver::Email { .. }) && !who.may(Scope::Inspect);
         let notice = delivery.notice;
         DeliveryView {
             status: delivery.status,
             kind: delivery.receiver.kind(),
-            receiver: delivery.receiver.lane(),
+            receiver: if is_hidden { "email".to_owned() } else { delivery.receiver.lane() },
             event: notice.kind,
             event_id: notice.id,
             about: notice.about,
@@ -76,6 +78,35 @@ impl From<Delivery> for DeliveryView {
             next_attempt_at: delivery.due_at,
             ended_at: delivery.ended_at,
             id: delivery.id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filemill_core::access::Role;
+    use filemill_core::audit::Actor;
+    use filemill_core::notice::{EmailAddress, Notice};
+
+    #[test]
+    fn addresses_of_people_are_for_those_who_may_inspect() {
+        let notice = Notice {
+            id: NoticeId::of("job/1", "job.failed", 1, Timestamp::ZERO),
+            kind: NoticeKind::JobFailed,
+            at: Timestamp::ZERO,
+            about: "job".into(),
+            job: None,
+            upload: None,
+            rule: None,
+            of: None,
+            data: serde_json::Value::Null,
+        };
+        let to = EmailAddress::parse("ops@example.org").expect("an address");
+        let delivery = Delivery::new(notice, Receiver::Email { to });
+        for (role, told) in [(Role::Uploader, "email"), (Role::Viewer, "email:ops@example.org")] {
+            let who = Principal { role, ..Principal::unlimited(Actor::named("somebody")) };
+            assert_eq!(DeliveryView::of(delivery.clone(), &who).receiver, told);
         }
     }
 }
