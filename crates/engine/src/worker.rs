@@ -48,8 +48,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
         };
         let leased = !leases.is_empty();
         for lease in leases {
-            // before the next leasing, which may come before the task is first polled
-            let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| CountedChunk::of(&chunks_running));
+            let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| RunningChunk::count(&chunks_running));
             running.spawn(hold(engine.clone(), lease, counted, give_back.clone()));
         }
         if leased {
@@ -102,24 +101,26 @@ async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Le
     engine.inner.ports.queue.lease(wanted).await
 }
 
-/// A chunk that takes room, until it is dropped: however its work ends.
-struct CountedChunk(Arc<AtomicU32>);
+/// A leased chunk, counted so that the loop knows its room: from its lease on, not only when it gets to run, or the next
+/// lease takes more than may be worked on. Until it is dropped.
+struct RunningChunk(Arc<AtomicU32>);
 
-impl CountedChunk {
-    fn of(chunks_running: &Arc<AtomicU32>) -> Self {
+impl RunningChunk {
+    fn count(chunks_running: &Arc<AtomicU32>) -> Self {
         chunks_running.fetch_add(1, Ordering::AcqRel);
-        CountedChunk(chunks_running.clone())
+        RunningChunk(chunks_running.clone())
     }
 }
 
-impl Drop for CountedChunk {
+impl Drop for RunningChunk {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-async fn hold(engine: Engine, lease: Lease, _counted: Option<CountedChunk>, give_back: CancellationToken) {
+async fn hold(engine: Engine, lease: Lease, counted: Option<RunningChunk>, give_back: CancellationToken) {
     work(&engine, lease, give_back).await;
+    drop(counted);
 }
 
 /// From the lease to the commit.
