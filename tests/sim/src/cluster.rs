@@ -124,6 +124,10 @@ impl Cluster {
         assert!(!engine.await.is_err_and(|e| e.is_panic()), "an engine panicked");
     }
 
+    pub fn is_running(&self, name: &str) -> bool {
+        self.engines().contains_key(name)
+    }
+
     pub async fn prepare(&self) {
         self.engine("door", None, None).prepare().await.expect("buckets");
     }

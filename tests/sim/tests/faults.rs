@@ -7,6 +7,7 @@ mod faults {
     mod copied_tasks;
     mod events;
     mod expired_leases;
+    mod killers;
     mod lost_workers;
     mod places;
     mod poison;
