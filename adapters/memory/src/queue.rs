@@ -36,8 +36,8 @@ impl World {
         ready.into_iter().filter(|task| room.take(task)).take(max).cloned().collect()
     }
 
-    /// Q6: the lowest rank, and the oldest of it; or the oldest of all. What does not fit fits no better later: room only
-    /// shrinks.
+    /// Q6: the lowest rank, and the oldest of it; or the oldest of all. What does not fit fits no better later: room
+    /// only shrinks.
     fn in_order(&self, max: usize, mut room: Room, now: Timestamp) -> Vec<Task> {
         let ready = || self.tables.tasks.values().filter(|row| row.is_ready(now)).map(|row| &row.task);
         let mut by_rank: BinaryHeap<_> =

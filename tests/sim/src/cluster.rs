@@ -1,5 +1,5 @@
-//! Some engines on one store that outlives them, each with a line of its own to it, for faults that a test counts instead of
-//! leaving them to a seed.
+//! Some engines on one store that outlives them, each with a line of its own to it, for faults that a test counts
+//! instead of leaving them to a seed.
 //!
 //! Leases, sweeps and waits are those of [`EngineConfig::new`] unless a test says otherwise.
 
@@ -56,10 +56,14 @@ pub fn text(number: usize, bytes: usize) -> Bytes {
 }
 
 impl Cluster {
-    /// `set` changes the configuration of every engine.
+    /// Workers die alone. `set` changes the configuration of every engine.
     pub fn new(faults: FaultPlan, rule: Value, set: fn(&mut EngineConfig)) -> Self {
-        let clock = Arc::new(SimClock::new());
         let options = MemoryOptions { faults, local_workers: false, ..MemoryOptions::default() };
+        Cluster::on(options, rule, set)
+    }
+
+    pub fn on(options: MemoryOptions, rule: Value, set: fn(&mut EngineConfig)) -> Self {
+        let clock = Arc::new(SimClock::new());
         Cluster {
             store: Arc::new(MemoryStore::new(clock.clone(), options)),
             clock,

@@ -1,8 +1,9 @@
 //! Seeded whole-system runs: the real engine on the memory adapter, with faults, crashes and outside checkers.
 //!
-//! Of a seeded run one seed decides everything: configuration, workload, faults and when engines die. Time is simulated, one thread
-//! runs all of it, and the same seed gives the same trace. The checkers look from outside: at what clients were told
-//! and at what the store holds, never at the engine's own opinion. In a [`cluster`] the faults are the test's own, and counted.
+//! Of a seeded run one seed decides everything: configuration, workload, faults and when engines die. Time is
+//! simulated, one thread runs all of it, and the same seed gives the same trace. The checkers look from outside: at
+//! what clients were told and at what the store holds, never at the engine's own opinion. In a [`cluster`] the faults
+//! are the test's own, and counted.
 
 pub mod checks;
 mod client;

@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// From the start: behind this they only refuse. Back-off doubles, so whoever still failed in the calm could outlast it.
+/// From the start: behind this they only refuse. Back-off doubles, so whoever still failed in the calm could outlast
+/// it.
 const FAIL_FOR: Duration = Duration::from_secs(600);
 /// Told of every end; and one that refuses a few notices for good.
 pub const HOOKS: [&str; 2] = ["steady", "choosy"];

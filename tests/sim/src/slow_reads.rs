@@ -1,5 +1,5 @@
-//! A line on which opening an object takes as long as the work on it: processors run at once in simulated time, and from where
-//! the engine stands it is the same which of the two it waits for.
+//! A line on which opening an object takes as long as the work on it: processors run at once in simulated time, and
+//! from where the engine stands it is the same which of the two it waits for.
 
 use async_trait::async_trait;
 use filemill_core::object::ObjectKey;

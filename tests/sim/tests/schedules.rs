@@ -1,5 +1,6 @@
-//! Claim, finish, sweep and redrive in any order: the real engine's steps on a few threads, and at every call of the store
-//! shuttle chooses who goes on. 20,000 schedules, a million with `FILEMILL_TEST_GATE=1`; a failing one is printed and can be replayed.
+//! Claim, finish, sweep and redrive in any order: the real engine's steps on a few threads, and at every call of the
+//! store shuttle chooses who goes on. 20,000 schedules, a million with `FILEMILL_TEST_GATE=1`; a failing one is
+//! printed and can be replayed.
 //!
 //! Time is a number that one of the threads moves, so leases run out between any two calls of their holders.
 

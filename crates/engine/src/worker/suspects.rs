@@ -1,7 +1,8 @@
-//! Tasks that lost their workers again and again: one of them may be what ends the process, the others were only near it.
+//! Tasks that lost their workers again and again: one of them may be what ends the process, the others were only near
+//! it.
 //!
-//! So a worker has one of them at a time and puts the rest off, uncounted: a file that takes its worker with it runs out of
-//! attempts, and its neighbours do not.
+//! So a worker has one of them at a time and puts the rest off, uncounted: a file that takes its worker with it runs
+//! out of attempts, and its neighbours do not.
 
 use super::settle::release;
 use crate::Engine;

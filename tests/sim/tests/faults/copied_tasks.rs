@@ -1,5 +1,5 @@
-//! A queue that hands each task out two to five times, in any order, to whoever asks, up to 40 s apart: while another is at it,
-//! and long after it was done. Results are exact, and each chunk counts once.
+//! A queue that hands each task out two to five times, in any order, to whoever asks, up to 40 s apart: while another
+//! is at it, and long after it was done. Results are exact, and each chunk counts once.
 
 use super::places::{PREFIX, in_small_chunks, inputs, rule};
 use async_trait::async_trait;

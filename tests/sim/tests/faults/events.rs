@@ -1,5 +1,6 @@
-//! Events of objects come one to three times, in any order, a tenth of them a minute late, while a fifth of the keys is
-//! overwritten: at most one job for a version, one that completes for the newest, and its result is what is there in the end.
+//! Events of objects come one to three times, in any order, a tenth of them a minute late, while a fifth of the keys
+//! is overwritten: at most one job for a version, one that completes for the newest, and its result is what is there
+//! in the end.
 
 use super::places::{PREFIX, in_small_chunks, key, rule};
 use filemill_core::event::EventKind;
@@ -101,8 +102,8 @@ async fn announce_badly(count: usize) {
     let of_times = |wanted| times.values().filter(|times| **times == wanted).count();
     let ended = |status| snapshot.jobs.iter().filter(|job| job.status == status).count();
     eprintln!(
-        "{count} versions of {} keys, {} events (once {}, twice {}, three times {}); {} jobs: {} completed, {} cancelled, {} \
-         failed; seed {SEED}",
+        "{count} versions of {} keys, {} events (once {}, twice {}, three times {}); {} jobs: {} completed, {} \
+         cancelled, {} failed; seed {SEED}",
         newest.len(),
         told.len(),
         of_times(1),

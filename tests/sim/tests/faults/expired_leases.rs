@@ -1,5 +1,5 @@
-//! Ten thousand leases of a worker that is gone run out in the same instant, before four engines with a sweeper each, whose calls
-//! interleave: each task is leased once more and no more, and each job ends once, with one result.
+//! Ten thousand leases of a worker that is gone run out in the same instant, before four engines with a sweeper each,
+//! whose calls interleave: each task is leased once more and no more, and each job ends once, with one result.
 
 use super::places::{PREFIX, key, rule};
 use filemill_core::access::Principal;
@@ -75,7 +75,8 @@ async fn run_out_at_once(seed: u64) {
     let published = published.filter(|event| event.bucket == bucket("results")).count();
     let claims: u32 = snapshot.jobs.iter().map(|job| job.attempts).sum();
     eprintln!(
-        "{LEASES} leases ran out at once: {} claims behind that, {} ends of jobs, {published} results, all within {:?}; seed {seed}",
+        "{LEASES} leases ran out at once: {} claims behind that, {} ends of jobs, {published} results, all within \
+         {:?}; seed {seed}",
         claims as usize - LEASES,
         ends.values().sum::<usize>(),
         last.since(out_at),

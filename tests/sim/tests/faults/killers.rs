@@ -1,6 +1,6 @@
-//! Files that take their worker's whole process with them, as one that needs all memory would: whatever else that worker
-//! had leased is lost with it. A killer ends as a dead letter after exactly five attempts, within five minutes; its
-//! neighbours, which are lost and taken over together with it, all complete.
+//! Files that take their worker's whole process with them, as one that needs all memory would: whatever else that
+//! worker had leased is lost with it. A killer ends as a dead letter after exactly five attempts, within five minutes;
+//! its neighbours, which are lost and taken over together with it, all complete.
 
 use super::places::{PREFIX, key, rule};
 use async_trait::async_trait;
@@ -17,7 +17,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 const WORKERS: usize = 2;
-/// One file in so many. Those that are new may still meet one another's neighbours: where they come in crowds, some burn.
+/// One file in so many. Those that are new may still meet one another's neighbours: where they come in crowds, some
+/// burn.
 const KILLERS: usize = 100;
 /// Reading takes so long; a killer is always faster than its neighbours, the worst that can be.
 const WORK: Duration = Duration::from_secs(3);
@@ -96,8 +97,8 @@ async fn kill_workers(files: usize) {
     let burnt = good.iter().filter(|job| job.status != JobStatus::Completed).count();
     let most = good.iter().map(|job| job.attempts).max().expect("some are good");
     eprintln!(
-        "{files} files, {} killers, {} workers lost; slowest dead letter {:?}; of the good ones {burnt} burnt, slowest {:?}, \
-         {most} attempts at most",
+        "{files} files, {} killers, {} workers lost; slowest dead letter {:?}; of the good ones {burnt} burnt, slowest \
+         {:?}, {most} attempts at most",
         killers.len(),
         deaths.get(),
         killers.iter().map(took).max().expect("some kill"),

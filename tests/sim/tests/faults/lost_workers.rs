@@ -1,5 +1,6 @@
-//! Eight workers; half of all chunks lose their worker once, in the middle, wherever it stands. Results are exact, each lost chunk
-//! is tried exactly once more, and another worker is at it within 40 s: a lease, and the rest to find somebody.
+//! Eight workers; half of all chunks lose their worker once, in the middle, wherever it stands. Results are exact,
+//! each lost chunk is tried exactly once more, and another worker is at it within 40 s: a lease, and the rest to find
+//! somebody.
 
 use super::places::{ChunkName, PREFIX, Place, begun, cluster, inputs, place_before, place_behind, shuffled, work};
 use async_trait::async_trait;

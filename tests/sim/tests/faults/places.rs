@@ -1,5 +1,5 @@
-//! Files in chunks, and where a worker stands in a chunk, as seen on its line to the store: there it meets its fault. A worker
-//! here has one chunk at a time.
+//! Files in chunks, and where a worker stands in a chunk, as seen on its line to the store: there it meets its fault.
+//! A worker here has one chunk at a time.
 
 use bytes::Bytes;
 use filemill_core::chunks::ChunkLimits;

@@ -1,18 +1,21 @@
-//! A tenth of all jobs is poison: the processor fails, panics or hangs at each try. Each ends as a dead letter after exactly five
-//! attempts and within five minutes, and the others hardly notice: their p99 is at most 1.5 times that of a run without poison.
+//! A tenth of all jobs is poison: the processor fails, panics or hangs at each try. Each ends as a dead letter after
+//! exactly five attempts, and the others hardly notice: their p99 is at most 1.5 times that of a run without poison.
 //!
-//! For that, what hangs is given up after 30 s, as its lease would be: five times that and the waits in between are less than five
-//! minutes. The default (5 minutes without a byte, five times) is meant for slow sources and needs 25. A processor that takes
-//! all memory takes the process with it, which a simulation in one process cannot show.
+//! What fails or panics is dead within five minutes. What hangs is so where `no_progress_timeout` is 30 s, as a lease
+//! is; by default it is 5 minutes, for slow sources, so five tries take 25 minutes and the waits between them. What
+//! takes its worker with it, all memory say, is in `killers.rs`.
 
 use super::places::key;
 use filemill_core::chunks::Cut;
 use filemill_core::dead_letter::DeadLetter;
 use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits;
 use filemill_core::object::ObjectKey;
 use filemill_core::ports::{Chunk, ChunkReport, InputFacts, ProcessError, Processor, ProcessorSpec, Transform, Work};
 use filemill_core::record::Recorded;
+use filemill_core::retry::RetryPolicy;
 use filemill_core::task::TaskError;
+use filemill_engine::EngineConfig;
 use filemill_memory::{FaultPlan, Snapshot};
 use filemill_sim::cluster::{Cluster, all_ended, in_simulated_time};
 use filemill_sim::{SlowReads, trials};
@@ -29,7 +32,6 @@ const POISON: usize = 10;
 const KINDS: [&str; 3] = ["fail", "panic", "hang"];
 /// One job each.
 const EVERY: Duration = Duration::from_millis(200);
-const NO_PROGRESS: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 5;
 const DEAD_WITHIN: Duration = Duration::from_secs(300);
 const SLOWER_MAX: f64 = 1.5;
@@ -63,15 +65,16 @@ impl Transform for Poisoned {
         work.input.read_to_string(&mut content)?;
         match content.as_str() {
             "fail" => return Err(ProcessError::Failed(TaskError::transient("sim_failed", "it failed"))),
-            "panic" => panic!("poison"),
+            // as a panic, but nothing is printed
+            "panic" => std::panic::resume_unwind(Box::new("poison")),
             _ => work.output.write_all(content.as_bytes())?,
         }
         Ok(ChunkReport::default())
     }
 }
 
-/// What hangs is stuck where its input is opened: a processor runs at once here, and cannot hang by itself. To the worker both
-/// are a step that shows no sign of life.
+/// What hangs is stuck where its input is opened: a processor runs at once here, and cannot hang by itself. To the
+/// worker both are a step that shows no sign of life.
 fn work(key: &ObjectKey, number: usize) -> Option<Duration> {
     let mut chance = SmallRng::seed_from_u64(SEED + number as u64);
     (!key.starts_with("hang")).then(|| Duration::from_millis(chance.random_range(1_000..5_000)))
@@ -85,14 +88,13 @@ fn poison_of(number: usize) -> Option<&'static str> {
     number.is_multiple_of(POISON).then(|| KINDS[number / POISON % KINDS.len()])
 }
 
-/// One engine with its default settings, but for what hangs.
-async fn run(count: usize, is_poisoned: bool) -> (Cluster, Snapshot) {
+/// One engine with its default settings, unless `set` changes them.
+async fn run(count: usize, is_poisoned: bool, set: fn(&mut EngineConfig)) -> (Cluster, Snapshot) {
     let rule = json!({
         "id": "poison", "from": "uploads", "process": { "kind": "sim.poison" },
-        "output": { "bucket": "results" }, "retry": { "attempts": ATTEMPTS },
+        "output": { "bucket": "results" },
     });
-    let cluster = Cluster::new(FaultPlan::none(), rule, |config| config.no_progress_timeout = NO_PROGRESS);
-    let cluster = cluster.with(&Poisoned);
+    let cluster = Cluster::new(FaultPlan::none(), rule, set).with(&Poisoned);
     cluster.prepare().await;
     let line = SlowReads(|key: &ObjectKey| work(key, number_of(key)));
     cluster.start("worker", cluster.engine("worker", Some(Arc::new(line)), None));
@@ -119,10 +121,23 @@ fn p99_of_good(snapshot: &Snapshot) -> Duration {
 }
 
 #[test]
-fn poison_ends_as_dead_letters_in_time_and_others_hardly_notice() {
+fn poison_ends_as_dead_letters_and_others_hardly_notice() {
+    // all tries hang as long as they may, each is noticed at the next look, and the waits are the longest
+    let retry = RetryPolicy::default();
+    let tries = (limits::NO_PROGRESS_TIMEOUT + limits::WORKER_POLL) * ATTEMPTS;
+    let waits: Duration = (1..ATTEMPTS).map(|attempt| retry.wait_after(attempt, u64::MAX)).sum();
+    judge("by default", |_| (), tries + waits);
+}
+
+#[test]
+fn what_hangs_is_dead_within_five_minutes_where_the_config_says_so() {
+    judge("no progress for 30 s", |config| config.no_progress_timeout = limits::LEASE, DEAD_WITHIN);
+}
+
+fn judge(name: &str, set: fn(&mut EngineConfig), hung_dead_within: Duration) {
     let count = trials(100, 1_000);
-    let (_, clean) = in_simulated_time(run(count, false));
-    let (cluster, poisoned) = in_simulated_time(run(count, true));
+    let (_, clean) = in_simulated_time(run(count, false, set));
+    let (cluster, poisoned) = in_simulated_time(run(count, true, set));
     let (before, after) = (p99_of_good(&clean), p99_of_good(&poisoned));
     let records = poisoned.records.iter().filter(|record| record.kind == DeadLetter::KIND);
     let letters: BTreeMap<_, DeadLetter> = records
@@ -131,10 +146,14 @@ fn poison_ends_as_dead_letters_in_time_and_others_hardly_notice() {
         .collect();
     let (dead, good): (Vec<&Job>, Vec<&Job>) =
         poisoned.jobs.iter().partition(|job| poison_of(number_of(&job.input.key)).is_some());
-    let slowest = dead.iter().map(|job| took(job)).max().expect("some are poison");
+    let kind_of = |job: &Job| poison_of(number_of(&job.input.key)).expect("it is poison");
+    let slowest = KINDS.map(|kind| {
+        let took = dead.iter().filter(|job| kind_of(job) == kind).map(|job| took(job));
+        (kind, took.max().expect("some of each kind"))
+    });
     eprintln!(
-        "{count} jobs, {} of them poison; slowest dead letter {slowest:?}; p99 of good jobs {after:?}, without poison \
-         {before:?}; seed {SEED}",
+        "{name}: {count} jobs, {} of them poison, dead behind at most {slowest:?}; p99 of good jobs {after:?}, without \
+         poison {before:?}; seed {SEED}",
         dead.len(),
     );
     assert!(clean.jobs.iter().all(|job| job.status == JobStatus::Completed));
@@ -142,14 +161,14 @@ fn poison_ends_as_dead_letters_in_time_and_others_hardly_notice() {
     for job in dead {
         let letter = letters.get(&job.id).unwrap_or_else(|| panic!("it has no letter: {job:?}"));
         assert_eq!((job.status, job.attempts, letter.attempts.len()), (JobStatus::Failed, ATTEMPTS, 5), "{letter:?}");
-        let wanted = match poison_of(number_of(&job.input.key)) {
-            Some("fail") => "sim_failed",
-            Some("panic") => "processor_panicked",
-            _ => "no_progress",
+        let (wanted, within) = match kind_of(job) {
+            "fail" => ("sim_failed", DEAD_WITHIN),
+            "panic" => ("processor_panicked", DEAD_WITHIN),
+            _ => ("no_progress", hung_dead_within),
         };
         let codes = letter.attempts.iter().map(|attempt| attempt.error.as_ref().map_or("", |error| &error.code));
         assert!(codes.into_iter().all(|code| code == wanted), "{letter:?}");
-        assert!(letter.died_at.since(job.created_at) <= DEAD_WITHIN, "{job:?}");
+        assert!(letter.died_at.since(job.created_at) <= within, "{job:?}");
     }
     for job in good {
         assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1), "{job:?}");

@@ -1,6 +1,6 @@
-//! A worker stands still in the middle of a chunk for twice its lease, as one that was stopped does: nothing of it reaches the
-//! store, no renewal either. Another does the chunk meanwhile. Then the first goes on where it stood, and everything that it
-//! writes under its old lease is refused; results are exact.
+//! A worker stands still in the middle of a chunk for twice its lease, as one that was stopped does: nothing of it
+//! reaches the store, no renewal either. Another does the chunk meanwhile. Then the first goes on where it stood, and
+//! everything that it writes under its old lease is refused; results are exact.
 
 use super::places::{ChunkName, PREFIX, Place, begun, cluster, inputs, place_before, place_behind, shuffled, work};
 use async_trait::async_trait;
@@ -165,8 +165,8 @@ async fn wake_up_late(count: usize) {
     let sum = |of: fn(&Zombie) -> usize| zombies.values().map(of).sum::<usize>();
     let at = |place| zombies.values().filter(|zombie| zombie.place == Some(place)).count();
     eprintln!(
-        "{} zombies (reading {}, storing {}, stored {}, committing {}), {} s simulated; {} stale writes refused, {} taken, \
-         seed {SEED}",
+        "{} zombies (reading {}, storing {}, stored {}, committing {}), {} s simulated; {} stale writes refused, {} \
+         taken, seed {SEED}",
         zombies.len(),
         at(Place::Reading),
         at(Place::Storing),
