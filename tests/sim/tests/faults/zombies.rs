@@ -1,6 +1,7 @@
 //! A worker stands still in the middle of a chunk for twice its lease, as one that was stopped does: nothing of it
-//! reaches the store, no renewal either. Another does the chunk meanwhile. Then the first goes on where it stood, and
-//! everything that it writes under its old lease is refused; results are exact.
+//! reaches the store, no renewal either. Another takes the chunk over, and has done it when the first wakes up, or every
+//! second time is in the middle of it. Then the first goes on where it stood, and everything that it writes under its
+//! old lease is refused; results are exact.
 
 use super::places::{ChunkName, PREFIX, Place, begun, cluster, inputs, place_before, place_behind, shuffled, work};
 use async_trait::async_trait;
@@ -16,9 +17,9 @@ use rand::rngs::SmallRng;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-const WORKERS: usize = 12;
+const WORKERS: usize = 16;
 /// At a time: the others take over.
 const STILL_MAX: usize = 6;
 const STILL_FOR: Duration = limits::LEASE.saturating_mul(2);
@@ -31,6 +32,8 @@ const SEED: u64 = 6;
 #[derive(Clone, Debug, Default)]
 struct Zombie {
     place: Option<Place>,
+    /// Whoever takes over is still at it when the first goes on.
+    is_overlapped: bool,
     /// By another, before the first went on.
     was_done: bool,
     is_awake: bool,
@@ -39,11 +42,19 @@ struct Zombie {
     taken: usize,
 }
 
+impl Zombie {
+    fn has_tried(&self) -> bool {
+        self.is_awake && self.refused + self.taken > 0
+    }
+}
+
 struct Drill {
     /// There may still be so many.
     left: Mutex<usize>,
     places: BTreeMap<ChunkName, Place>,
     zombies: Mutex<BTreeMap<ChunkName, Zombie>>,
+    /// Rings when one of them tried to write.
+    tried: Notify,
 }
 
 struct Worker {
@@ -75,7 +86,7 @@ impl Worker {
             return;
         }
         *left -= 1;
-        zombies.insert(chunk.clone(), Zombie { place, ..Zombie::default() });
+        zombies.insert(chunk.clone(), Zombie { place, is_overlapped: left.is_multiple_of(2), ..Zombie::default() });
         *self.is_zombie.lock().expect("a lock") = true;
         self.stands_still.send_replace(true);
         let (drill, stands_still) = (self.drill.clone(), self.stands_still.clone());
@@ -85,6 +96,22 @@ impl Worker {
             drill.zombies.lock().expect("a lock").entry(chunk).and_modify(|zombie| zombie.is_awake = true);
             stands_still.send_replace(false);
         });
+    }
+
+    /// Whoever took over stores its part no sooner.
+    async fn until_the_first_tried(&self) {
+        let Some(chunk) = self.chunk() else { return };
+        let is_waited_for = || {
+            let zombies = self.drill.zombies.lock().expect("a lock");
+            zombies.get(&chunk).is_some_and(|zombie| zombie.is_overlapped && !zombie.has_tried())
+        };
+        loop {
+            let tried = self.drill.tried.notified();
+            if !is_waited_for() {
+                return;
+            }
+            tried.await;
+        }
     }
 
     async fn move_on(&self) {
@@ -98,8 +125,10 @@ impl Worker {
         let mut zombies = self.drill.zombies.lock().expect("a lock");
         let Some(zombie) = zombies.get_mut(&chunk).filter(|_| task.kind == TaskKind::Chunk) else { return };
         match (self.is_zombie(), call.name) {
-            (true, "commit" | "extend") if is_done => zombie.taken += 1,
-            (true, "commit" | "extend") => zombie.refused += 1,
+            (true, "commit" | "extend") => {
+                *(if is_done { &mut zombie.taken } else { &mut zombie.refused }) += 1;
+                self.drill.tried.notify_waiters();
+            }
             (false, "commit") => zombie.was_done |= is_done && !zombie.is_awake,
             _ => {}
         }
@@ -118,6 +147,9 @@ impl Line for Worker {
         if !self.is_zombie() {
             let time = work(call, &mut self.chance.lock().expect("a lock"));
             tokio::time::sleep(time).await;
+            if place_before(call) == Some(Place::Storing) {
+                self.until_the_first_tried().await;
+            }
             self.stand_still_at(place_before(call));
         }
         self.move_on().await;
@@ -142,7 +174,7 @@ async fn wake_up_late(count: usize) {
     let chunks = count * CHUNKS_PER_ZOMBIE / FILES;
     let inputs = inputs(FILES, chunks);
     let places = shuffled(FILES, chunks, &mut SmallRng::seed_from_u64(SEED)).into_iter().collect();
-    let drill = Arc::new(Drill { left: Mutex::new(count), places, zombies: Mutex::default() });
+    let drill = Arc::new(Drill { left: Mutex::new(count), places, zombies: Mutex::default(), tried: Notify::new() });
     cluster.prepare().await;
     for number in 0..WORKERS {
         let name = format!("worker-{number}");
@@ -158,7 +190,7 @@ async fn wake_up_late(count: usize) {
     for (key, content) in &inputs {
         cluster.put(key, content.clone()).await;
     }
-    let is_quiet = || drill.zombies.lock().expect("a lock").values().all(|z| z.is_awake && z.refused + z.taken > 0);
+    let is_quiet = || drill.zombies.lock().expect("a lock").values().all(Zombie::has_tried);
     let snapshot = cluster.until(|snapshot| all_ended(snapshot, FILES) && is_quiet()).await;
 
     let zombies = drill.zombies.lock().expect("a lock");
@@ -178,7 +210,7 @@ async fn wake_up_late(count: usize) {
     );
     assert_eq!(zombies.len(), count);
     for (chunk, zombie) in zombies.iter() {
-        assert!(zombie.was_done, "nobody else did it meanwhile: {chunk:?} {zombie:?}");
+        assert_ne!(zombie.was_done, zombie.is_overlapped, "{chunk:?} {zombie:?}");
         assert!(zombie.refused > 0 && zombie.taken == 0, "{chunk:?} {zombie:?}");
     }
     for (key, content) in &inputs {
