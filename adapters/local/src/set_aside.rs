@@ -6,15 +6,18 @@
 
 use crate::durable;
 use crate::room::DiskRoom;
-use crate::writer::LOG_BYTES;
 use filemill_core::limits::{KIB, MIB};
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A log of the usual length and a little; all of it may be new pages of the state file when it is carried over.
-const ASIDE_BYTES: u64 = LOG_BYTES + 4 * MIB;
+/// All of the log may be new pages of the state file when it is carried over, so as much is set aside for each.
+const ASIDE_BYTES: u64 = 36 * MIB;
+/// Of what is set aside for the log: what may still be written while its bulk is being carried over.
+const MARGIN: u64 = 9;
+const PAGE_BYTES: u64 = 4096;
+const LOG_PAGES_MIN: i32 = 256;
 const INDEX_BYTES: u64 = 256 * KIB;
 /// Of small disks, this share at most for each.
 const SHARE_MAX: u64 = 8;
@@ -25,6 +28,8 @@ pub(crate) struct SetAside {
     log: File,
     index: File,
     room: Arc<DiskRoom>,
+    /// For the log, and again for the state file.
+    bytes: u64,
 }
 
 impl SetAside {
@@ -35,14 +40,25 @@ impl SetAside {
             name.push(end);
             durable::open_file(Path::new(&name))
         };
-        let aside = SetAside { state: beside("")?, log: beside("-wal")?, index: beside("-shm")?, room };
+        let bytes = aside_of(room.disk_bytes()?);
+        let aside = SetAside { state: beside("")?, log: beside("-wal")?, index: beside("-shm")?, room, bytes };
         aside.tend();
         Ok(Arc::new(aside))
     }
 
+    /// A log of this many pages is carried over: a longer one would grow out of what is set aside for it.
+    pub(crate) fn log_pages(&self) -> i32 {
+        log_pages(self.bytes)
+    }
+
+    /// Giving blocks back now would be for good: what is free on a full disk is somebody else's in a moment.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.room.room().is_low()
+    }
+
     /// The state file grows when the log is carried over: time to set aside more.
     pub(crate) fn tend(&self) {
-        if self.room.room().is_low() {
+        if self.is_needed() {
             return;
         }
         if let Err(e) = self.allocate() {
@@ -51,9 +67,30 @@ impl SetAside {
     }
 
     fn allocate(&self) -> io::Result<()> {
-        let aside = ASIDE_BYTES.min(self.room.disk_bytes()? / SHARE_MAX);
-        durable::set_aside(&self.log, aside)?;
-        durable::set_aside(&self.index, INDEX_BYTES.min(aside))?;
-        durable::set_aside(&self.state, self.state.metadata()?.len() + aside)
+        durable::set_aside(&self.log, self.bytes)?;
+        durable::set_aside(&self.index, INDEX_BYTES.min(self.bytes))?;
+        durable::set_aside(&self.state, self.state.metadata()?.len() + self.bytes)
+    }
+}
+
+/// Some file systems do not tell their size.
+fn aside_of(disk_bytes: u64) -> u64 {
+    if disk_bytes == 0 { ASIDE_BYTES } else { ASIDE_BYTES.min(disk_bytes / SHARE_MAX) }
+}
+
+fn log_pages(bytes: u64) -> i32 {
+    i32::try_from((bytes - bytes / MARGIN) / PAGE_BYTES).unwrap_or(i32::MAX).max(LOG_PAGES_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_carried_over_before_it_outgrows_what_is_set_aside() {
+        assert_eq!(log_pages(aside_of(1 << 40)), 8192);
+        assert_eq!(log_pages(aside_of(0)), 8192);
+        assert!(log_pages(aside_of(240 * MIB)) < 7000, "30 MiB are set aside");
+        assert_eq!(log_pages(aside_of(1)), LOG_PAGES_MIN);
     }
 }

@@ -30,10 +30,6 @@ use tokio::sync::{mpsc, oneshot};
 /// the first of a group waits only milliseconds for the last.
 const GROUP_MAX: usize = 512;
 const QUEUE_MAX: usize = 4 * GROUP_MAX;
-/// Pages in the write-ahead log that start a checkpoint, and their bytes.
-const CHECKPOINT_PAGES: i32 = 8192;
-pub(crate) const LOG_BYTES: u64 = CHECKPOINT_PAGES as u64 * 4096;
-
 const RESTART_WAIT: Duration = Duration::from_millis(10);
 
 /// The database as a request sees it.
@@ -158,13 +154,14 @@ struct GroupFailure {
 impl Groups {
     fn new(mut thread: WriterThread, stats: Arc<WriterStats>) -> Self {
         let chores = thread.chores.clone();
+        let pages_max = thread.aside.log_pages();
         let mut asked_at = 0;
         let hook = thread.db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
             // once per round through the log, and again for each further length while readers keep it from restarting
             if pages < asked_at {
                 asked_at = 0;
             }
-            if pages >= asked_at.saturating_add(CHECKPOINT_PAGES) {
+            if pages >= asked_at.saturating_add(pages_max) {
                 asked_at = pages;
                 chores.checkpoint();
             }
@@ -201,8 +198,11 @@ impl Groups {
         self.thread.aside.tend();
     }
 
-    /// Where a reader was in the way, the next sweep asks again.
+    /// Where a reader was in the way or its room is needed, the next sweep asks again.
     fn empty_log(&mut self) {
+        if self.thread.aside.is_needed() {
+            return;
+        }
         if self.with_log(log::empty) == Some(true) {
             self.thread.log.note_emptied();
         }

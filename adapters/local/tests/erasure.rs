@@ -92,3 +92,20 @@ async fn what_a_copy_shares_goes_with_the_last_of_them() {
     store.sweep().await.expect("a sweep");
     assert_eq!(traces(dir.path()), [""; 0]);
 }
+
+/// Blocks of the log that were given back could not be had again, and the next delete needs them.
+#[tokio::test]
+async fn on_a_full_disk_the_log_keeps_its_room_and_is_emptied_when_there_is_some() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let store = with_bucket(dir.path()).await;
+    put(&store, "a", &secret(10_000)).await;
+    store.delete(&bucket(), &key("a"), Precondition::None).await.expect("deleted");
+    let log_bytes = || fs::metadata(dir.path().join("filemill.db-wal")).expect("a log").len();
+    let before = log_bytes();
+    store.set_reserve(Some(u64::MAX));
+    store.sweep().await.expect("a sweep");
+    assert!(log_bytes() >= before && before > 0);
+    store.set_reserve(None);
+    store.sweep().await.expect("a sweep");
+    assert_eq!(traces(dir.path()), [""; 0]);
+}

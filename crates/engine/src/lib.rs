@@ -29,6 +29,7 @@ mod reconcile;
 mod redrives;
 mod registry;
 mod scrubber;
+mod state_log;
 mod steps;
 mod sweeper;
 mod worker;

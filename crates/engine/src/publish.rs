@@ -3,7 +3,7 @@
 //! Where state and bytes share a disk this is one write. Elsewhere the object comes first: a crash between the two
 //! leaves an object that the next attempt replaces by the same bytes.
 
-use crate::{Engine, Ports};
+use crate::{Engine, Ports, state_log};
 use filemill_core::job::Job;
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::{
@@ -13,12 +13,14 @@ use filemill_core::ports::{
 use tracing::Instrument;
 
 impl Engine {
-    /// Commits, with the deliveries that are due by it, then rings whoever waits for what the commit made.
+    /// Commits, with the deliveries that are due by it, then logs it and rings whoever waits for what it made.
     pub(crate) async fn commit(&self, mut changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
         let ports = &self.inner.ports;
         let due = self.add_deliveries(&mut changes);
         let ready = changes.tasks_made_ready();
+        let lines = state_log::lines_of(&changes);
         let committed = ports.state.commit(changes, durability).await?;
+        state_log::write(&lines);
         self.add_left_over(&due.left_over, durability).await;
         if !ready.is_empty()
             && let Err(e) = ports.queue.push(&ready).await

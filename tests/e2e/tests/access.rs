@@ -31,7 +31,11 @@ output = { bucket = "beta-out" }
 
 fn key(stage: &Stage, name: &str, args: &[&str]) -> Value {
     let create = [&["keys", "create", name, "--json", "--role"], args].concat();
-    stage.filemill(&create).good().json()
+    let made = stage.filemill(&create).good().json();
+    for secret in ["token", "secret_access_key"] {
+        stage.service.logs.keep_secret(text(&made, secret));
+    }
+    made
 }
 
 fn text<'a>(json: &'a Value, field: &str) -> &'a str {
@@ -80,7 +84,7 @@ fn an_uploader_sends_by_link_follows_its_job_and_fetches_its_result() {
     for words in ["scanner", "uploader", "acme-in/scans/", text(&made, "id")] {
         assert!(listed.contains(words), "{words}: {listed}");
     }
-    assert!(!listed.contains(token) && !stage.service.logs.all().join("\n").contains(token), "a secret is told once");
+    assert!(!listed.contains(token), "a secret is told once");
     stage.filemill(&["keys", "revoke", text(&made, "id")]).good();
     stage.filemill(&["jobs", "--token", token]).bad(1, &["token is not valid"]);
     stage.service.stop();

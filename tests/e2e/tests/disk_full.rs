@@ -1,11 +1,13 @@
-//! The disk fills under load, stays full for a while, and has room again: uploads are refused, work waits, reads and deletes
-//! go on, and everything resumes by itself. No object is corrupt, no row contradicts another, no attempt is counted.
+//! The disk fills under load, stays full for a while, and has room again, several times: uploads are refused, work waits,
+//! reads and deletes go on, and everything resumes by itself. No object is corrupt, no row contradicts another, no attempt
+//! is counted.
 
 use filemill_e2e::aftermath::expect_consistent;
 use filemill_e2e::inputs::text;
 use filemill_e2e::power::Disk;
 use filemill_e2e::s3::S3;
 use filemill_e2e::stage::MANY_CHUNKS;
+use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Service, http};
 use serde_json::json;
 use std::fs::{self, File};
@@ -23,9 +25,8 @@ const HOLD: Duration = Duration::from_secs(4);
 const LONG_HOLD: Duration = Duration::from_secs(40);
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 
-/// `FILEMILL_TEST_LONG=1` holds longer.
 fn hold() -> Duration {
-    if std::env::var_os("FILEMILL_TEST_LONG").is_some() { LONG_HOLD } else { HOLD }
+    trials(HOLD, LONG_HOLD)
 }
 
 /// Every last block, those that are root's too.
@@ -92,23 +93,31 @@ fn a_full_disk_holds_everything_up_and_breaks_nothing() {
     let config = disk.place().with_file_name("filemill.toml");
     fs::write(&config, format!("{MANY_CHUNKS}\n[buckets.others]\n")).expect("a config");
     let service = Launch::on(&data).arg("--config").arg(&config).start();
+    let input = text(7, 12 * MIB);
+    service.bucket("others").put("kept", &input[..MIB]);
+    let (cycles, mut slowest) = (trials(3, 50), Duration::ZERO);
+    for cycle in 0..cycles {
+        slowest = slowest.max(fill_hold_and_free(&service, &disk, &format!("{cycle}/long.log"), &input));
+    }
+    eprintln!("{cycles} times full for {:?}, 0 violations, resumed {slowest:?} after at the slowest", hold());
+    service.stop();
+    expect_consistent(&data);
+}
+
+/// Answers how long it took to resume. Leaves as much room behind as it found.
+fn fill_hold_and_free(service: &Service, disk: &Disk, long: &str, input: &[u8]) -> Duration {
     let (uploads, others) = (service.bucket("uploads"), service.bucket("others"));
-    let input = text(7, 24 * MIB);
-    others.put("kept", &input[..MIB]);
     others.put("to delete/large", &input[..MIB]);
     others.put("to delete/small", b"small");
-    uploads.put("long.log", &input);
-    service.feed.wait("a few chunks", RESUMES_WITHIN * 3, || (chunks_done(&service, "long.log") > 5).then_some(()));
+    uploads.put(long, input);
+    service.feed.wait("a few chunks", RESUMES_WITHIN * 3, || (chunks_done(service, long) > 5).then_some(()));
     let stop = Arc::new(AtomicBool::new(false));
     let uploader = upload_all_the_time(others.clone(), stop.clone());
 
     let filler = disk.place().join("filler");
     fill(&filler);
-    wait("the service to notice", RESUMES_WITHIN, || storage(&service) == "full");
-    assert!(
-        chunks_done(&service, "long.log") < input.len() as u64 / 65536,
-        "the disk must fill before the job is done"
-    );
+    wait("the service to notice", RESUMES_WITHIN, || storage(service) == "full");
+    assert!(chunks_done(service, long) < input.len() as u64 / 65536, "the disk must fill before the job is done");
 
     let refused = http::send("PUT", &uploads.put_url("new"), &[], &input[..MIB]).expect(503);
     assert!(refused.text().contains("<Code>SlowDown</Code>") && !refused.header("retry-after").is_empty());
@@ -122,27 +131,41 @@ fn a_full_disk_holds_everything_up_and_breaks_nothing() {
     // what the deletes freed somebody else takes
     thread::sleep(hold());
     let _all_of_it = File::options().append(true).open(&filler).map(|mut f| f.write_all(&vec![b'f'; 8 * MIB]));
-    assert_eq!(storage(&service), "full");
-    let job = service.jobs_of("uploads", "long.log").remove(0);
+    assert_eq!(storage(service), "full");
+    let job = service.jobs_of("uploads", long).remove(0);
     assert_eq!(job.status(), "running", "{}", job.0);
-    let paused_at = chunks_done(&service, "long.log");
+    let paused_at = chunks_done(service, long);
 
     fs::remove_file(&filler).expect("room again");
+    let after = format!("{long} and after");
     let resumed = wait("uploads and work", RESUMES_WITHIN, || {
-        uploads.try_put("after", b"a line\n").is_ok() && chunks_done(&service, "long.log") > paused_at
+        uploads.try_put(&after, b"a line\n").is_ok() && chunks_done(service, long) > paused_at
     });
     // or the uploads themselves fill the disk
     stop.store(true, Ordering::Release);
-    println!("resumed {resumed:?} after the disk had room, {paused_at} chunks done when it had none");
-    let job = service.expect_exact("uploads", "long.log", &input);
+    let job = service.expect_exact("uploads", long, input);
     let tasks = job.chunks() + 2;
     assert_eq!(job.0["attempts"], tasks, "an attempt was counted for the full disk: {}", job.0);
-    service.expect_exact("uploads", "after", b"a line\n");
+    service.expect_exact("uploads", &after, b"a line\n");
     let stored = uploader.join().expect("the uploader only sees refusals");
     assert!(stored.len() > 10);
     for (key, content) in &stored {
         assert_eq!(&others.get(key).expect(200).body, content, "{key}");
+        others.delete(key);
     }
-    service.stop();
-    expect_consistent(&data);
+    eprintln!(
+        "resumed {resumed:?} after the disk had room, {paused_at} chunks done when it had none, {} kept",
+        stored.len()
+    );
+    let log = disk.place().join("data/filemill.db-wal").metadata().expect("a log");
+    // an eighth of what the file system makes of the disk
+    let aside = DISK_BYTES / 9;
+    assert!(log.len() <= aside, "the log outgrew what is set aside for it: {} of {aside} bytes", log.len());
+    // a newer job's small result takes the place of the large one
+    uploads.put(long, b"a line\n");
+    service
+        .feed
+        .wait("the newer job", RESUMES_WITHIN * 3, || (service.jobs_of("uploads", long).len() == 2).then_some(()));
+    service.expect_exact("uploads", long, b"a line\n");
+    resumed
 }

@@ -7,7 +7,7 @@ use filemill_e2e::s3::S3;
 use filemill_e2e::service::{Credentials, JOB_PATIENCE};
 use filemill_e2e::stage::MANY_CHUNKS;
 use filemill_e2e::{Job, Launch, Service, Stage, http, tool};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -150,6 +150,40 @@ fn health_and_readiness_are_told_to_anybody() {
     let url = format!("{}/readyz", stage.service.api);
     stage.service.stop();
     assert!(http::try_send("GET", &url, &[], &[]).is_err(), "somebody answers after the stop");
+}
+
+#[test]
+fn each_change_of_a_state_is_one_line_of_json() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let service = Launch::on(&folder.path().join("data")).arg("--log-format").arg("json").start();
+    let inbox = service.bucket("inbox");
+    inbox.put("good.jsonl", b"{\"a\":1}\n");
+    inbox.put("bad.jsonl", b"broken\n");
+    let good = service.ended_job("inbox", "good.jsonl").expect_completed();
+    let bad = service.ended_job("inbox", "bad.jsonl");
+    inbox.delete("bad.jsonl");
+    let removed = || service.logs.contain("file.removed").then_some(());
+    service.feed.wait("the removal", JOB_PATIENCE, removed);
+    let lines: Vec<Value> = {
+        let all = service.logs.all();
+        all.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    };
+    let of = |what: &str, field: &str, value: &str| {
+        let found: Vec<&Value> = lines.iter().filter(|l| l["message"] == what && l[field] == value).collect();
+        assert_eq!(found.len(), 1, "{what} of {value}");
+        found[0].clone()
+    };
+    for what in ["job.created", "job.completed", "file.created"] {
+        let line = of(what, "job", good.id());
+        assert!(line["level"] == "INFO" && line["timestamp"].is_string() && line["key"].is_string(), "{line}");
+    }
+    let failed = of("job.failed", "job", bad.id());
+    assert!(failed["level"] == "WARN" && failed["code"] == "input_invalid", "{failed}");
+    assert!(failed["cause"].as_str().is_some_and(|why| why.contains("line 1")), "{failed}");
+    for what in ["file.created", "file.removed"] {
+        of(what, "key", "bad.jsonl");
+    }
+    service.stop();
 }
 
 #[test]

@@ -135,21 +135,12 @@ async fn settled(engine: &Engine, lease: &Lease, before: &Job, after: &Job) {
         return;
     }
     metrics::counter!("filemill_jobs_total", "status" => after.status.as_str()).increment(1);
-    match (after.status, &after.failure) {
-        (JobStatus::Completed, _) => {
-            tracing::info!(job = %after.id, rule = %after.rule, bytes_in = after.bytes_in, "job completed");
-            // a result without bytes left its multipart upload behind
-            abandon_multiparts(&inner.ports, before).await;
-            retire_source(engine, after).await;
-        }
-        (_, failure) => {
-            let dead_letter = after.dead_letter.as_ref().map(tracing::field::display);
-            let (code, message) = failure.as_ref().map_or(("", ""), |f| (f.code.as_str(), f.message.as_str()));
-            tracing::warn!(job = %after.id, rule = %after.rule, code, message, dead_letter, "job ended without a result");
-            if after.is_over() {
-                abandon_multiparts(&inner.ports, before).await;
-            }
-        }
+    if after.status == JobStatus::Completed {
+        // a result without bytes left its multipart upload behind
+        abandon_multiparts(&inner.ports, before).await;
+        retire_source(engine, after).await;
+    } else if after.is_over() {
+        abandon_multiparts(&inner.ports, before).await;
     }
 }
 

@@ -89,7 +89,7 @@ pub fn of_body(e: &BodyError) -> S3Error {
 /// SDKs back off on 503 and try again by themselves, so a full disk is told in the message, not by another status.
 fn unavailable(source: &filemill_core::ports::BoxError) -> S3Error {
     if is_full(source.as_ref()) {
-        tracing::warn!(error = %source, "an upload found no room");
+        tracing::warn!(error = %source, "a request found no room");
         return storage_full();
     }
     tracing::error!(error = %source, cause = source.source().map(tracing::field::display), "object store is unavailable");

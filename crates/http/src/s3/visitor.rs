@@ -55,9 +55,11 @@ impl Door {
 
 fn of_command(e: CommandError) -> S3Error {
     match e {
-        CommandError::Unavailable(source) => errors::of_store(BlobError::Unavailable(source)),
+        CommandError::Unavailable(source) | CommandError::Full(source) => {
+            errors::of_store(BlobError::Unavailable(source))
+        }
         e => {
-            tracing::error!(error = %e, "a key cannot be looked up");
+            tracing::error!(error = %e, "a key cannot be looked up, or no audit entry be written");
             s3_error!(InternalError, "We encountered an internal error. Please try again.")
         }
     }
