@@ -17,8 +17,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-const WORKERS: usize = 8;
+const WORKERS: u64 = 8;
 const FILES: usize = 5;
+/// Few enough that somebody is free when a lease runs out: a chunk that is lost keeps its rank, so behind a long queue it
+/// would wait for its turn like any other.
+const CHUNKS: usize = 50;
 const RECOVERED_WITHIN: Duration = Duration::from_secs(40);
 const SEED: u64 = 5;
 
@@ -76,27 +79,37 @@ impl Line for Mortal {
     }
 }
 
-fn hire(cluster: &Cluster, number: usize, deaths: &Arc<Deaths>) {
+fn hire(cluster: &Cluster, number: u64, seed: u64, deaths: &Arc<Deaths>) {
     let name = format!("worker-{number}");
-    let chance = Mutex::new(SmallRng::seed_from_u64(SEED + number as u64));
+    let chance = Mutex::new(SmallRng::seed_from_u64(seed * 1_000 + number));
     let line = Mortal { name: name.clone(), deaths: deaths.clone(), chance, chunk: Mutex::default() };
     cluster.start(&name, cluster.engine(&name, Some(Arc::new(line)), None));
 }
 
 #[test]
 fn a_chunk_whose_worker_dies_is_at_work_again_within_40_seconds() {
-    in_simulated_time(lose_half_of(trials(50, 1_000)));
+    let rounds = trials(1, 20);
+    let recovered = (0..rounds).flat_map(|round| in_simulated_time(lose_half(SEED + round)));
+    let recovered: Vec<(Duration, ChunkName)> = recovered.collect();
+    let (slowest, chunk) = recovered.iter().max().expect("somebody died");
+    eprintln!(
+        "{} chunks, {} of them lost; slowest recovery {slowest:?} ({chunk:?}), seed {SEED}",
+        rounds as usize * CHUNKS,
+        recovered.len()
+    );
+    assert!(*slowest <= RECOVERED_WITHIN, "{slowest:?}");
 }
 
-async fn lose_half_of(chunks: usize) {
+/// How long it took each chunk from its worker's death to its next worker.
+async fn lose_half(seed: u64) -> Vec<(Duration, ChunkName)> {
     let cluster = cluster();
-    let inputs = inputs(FILES, chunks / FILES);
-    let plan = shuffled(FILES, chunks / FILES, &mut SmallRng::seed_from_u64(SEED));
+    let inputs = inputs(FILES, CHUNKS / FILES);
+    let plan = shuffled(FILES, CHUNKS / FILES, &mut SmallRng::seed_from_u64(seed));
     let (victims, mut dying) = mpsc::unbounded_channel();
-    let planned = Mutex::new(plan.into_iter().take(chunks / 2).collect());
+    let planned = Mutex::new(plan.into_iter().take(CHUNKS / 2).collect());
     let deaths = Arc::new(Deaths { planned, lost: Mutex::default(), recovered: Mutex::default(), victims });
     cluster.prepare().await;
-    (0..WORKERS).for_each(|number| hire(&cluster, number, &deaths));
+    (0..WORKERS).for_each(|number| hire(&cluster, number, seed, &deaths));
     for (key, content) in &inputs {
         cluster.put(key, content.clone()).await;
     }
@@ -104,7 +117,7 @@ async fn lose_half_of(chunks: usize) {
         let mut hired = WORKERS;
         while let Some(victim) = dying.recv().await {
             cluster.kill(&victim).await;
-            hire(&cluster, hired, &deaths);
+            hire(&cluster, hired, seed, &deaths);
             hired += 1;
         }
     };
@@ -113,28 +126,21 @@ async fn lose_half_of(chunks: usize) {
         () = killing => unreachable!("the plan holds a sender"),
     };
 
-    let mut recovered = deaths.recovered.lock().expect("a lock").clone();
-    recovered.sort();
-    let (slowest, chunk) = recovered.last().expect("somebody died");
-    eprintln!(
-        "{chunks} chunks, {} of them lost, {} s simulated; slowest recovery {slowest:?} ({chunk:?}), seed {SEED}",
-        recovered.len(),
-        cluster.now().since(snapshot.jobs[0].created_at).as_secs(),
-    );
-    assert_eq!(recovered.len(), chunks / 2, "each that was to die died, and its chunk was begun again");
     assert!(deaths.planned.lock().expect("a lock").is_empty() && deaths.lost.lock().expect("a lock").is_empty());
-    assert!(*slowest <= RECOVERED_WITHIN, "{slowest:?}");
+    let recovered = deaths.recovered.lock().expect("a lock").clone();
+    assert_eq!(recovered.len(), CHUNKS / 2, "each that was to die died, and its chunk was begun again");
     for (key, content) in &inputs {
         assert_eq!(cluster.result(key), sed(PREFIX, content), "{key:?}");
     }
     for job in &snapshot.jobs {
-        assert_eq!((job.status, job.chunks_done as usize), (JobStatus::Completed, chunks / FILES), "{job:?}");
+        assert_eq!((job.status, job.chunks_done as usize), (JobStatus::Completed, CHUNKS / FILES), "{job:?}");
     }
     // a plan, each chunk, each lost chunk once more, an assembly
     let attempts: u32 = snapshot.jobs.iter().map(|job| job.attempts).sum();
     assert_eq!(
         attempts as usize,
-        FILES + chunks + chunks / 2 + FILES,
+        FILES + CHUNKS + CHUNKS / 2 + FILES,
         "what was lost is tried once more, all else once"
     );
+    recovered
 }
