@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 const WORKERS: u64 = 8;
 const FILES: usize = 5;
-/// Few enough that somebody is free when a lease runs out: a chunk that is lost keeps its rank, so behind a long queue it
-/// would wait for its turn like any other.
+/// Few enough that somebody is free when a lease runs out: a chunk that is lost keeps its rank, so behind a long queue
+/// it would wait for its turn like any other.
 const CHUNKS: usize = 50;
 const RECOVERED_WITHIN: Duration = Duration::from_secs(40);
 const SEED: u64 = 5;

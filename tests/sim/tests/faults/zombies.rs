@@ -1,7 +1,7 @@
 //! A worker stands still in the middle of a chunk for twice its lease, as one that was stopped does: nothing of it
-//! reaches the store, no renewal either. Another takes the chunk over, and has done it when the first wakes up, or every
-//! second time is in the middle of it. Then the first goes on where it stood, and everything that it writes under its
-//! old lease is refused; results are exact.
+//! reaches the store, no renewal either. Another takes the chunk over, and has done it when the first wakes up, or
+//! every second time is in the middle of it. Then the first goes on where it stood, and everything that it writes
+//! under its old lease is refused; results are exact.
 
 use super::places::{ChunkName, PREFIX, Place, begun, cluster, inputs, place_before, place_behind, shuffled, work};
 use async_trait::async_trait;
