@@ -245,6 +245,8 @@ async fn feeds_beyond_the_most_are_refused_until_one_ends() {
     for _ in 0..LISTENERS_MAX {
         feeds.push(Feed::open(&service, events("/v1/events")).await);
     }
+    // looked at before it is read: a feed has no end
+    assert_eq!(service.open(events("/v1/events")).await.status(), 503);
     let refused = service.get("/v1/events").await;
     assert!(!refused.header("retry-after").is_empty());
     refused.is_problem(503, "too_many_listeners");
