@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 /// Answers each connection with `answer`; what it was sent comes back through the channel.
 fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (SocketAddr, mpsc::Receiver<String>) {
@@ -166,8 +167,10 @@ fn of_an_answer_to_what_was_told_only_the_status_is_kept() {
     for (address, status, retry_after) in [(endless, 503, Some("7".to_owned())), (moved, 302, None)] {
         let url = format!("http://{address}/");
         let request = Request { url: &url, headers: &[], body: &mut &b"x"[..], body_bytes: Some(1) };
+        let began = Instant::now();
         let verdict = outbound(address, limits()).tell(request).expect("an answer");
         assert_eq!(verdict, Verdict { status, retry_after });
+        assert!(began.elapsed() < limits().total / 2, "it was the time that ended it");
     }
     assert!(reached.try_recv().is_err(), "the redirect was followed");
 }
