@@ -14,6 +14,7 @@ use filemill_core::record::RecordKind;
 use filemill_core::task::{FencingToken, TaskId};
 use filemill_core::time::Timestamp;
 use std::collections::BTreeSet;
+use std::io;
 
 impl World {
     pub fn commit(
@@ -26,6 +27,9 @@ impl World {
         check_shape(&set, publishes)?;
         if self.dice.roll(self.plan.conflict) {
             return Err(StateError::Conflict("another transaction was in the way".into()));
+        }
+        if self.dice.roll(self.plan.full) {
+            return Err(StateError::Unavailable(io::Error::from(io::ErrorKind::StorageFull).into()));
         }
         for change in &set.changes {
             self.check(change, min_part_bytes, now)?;

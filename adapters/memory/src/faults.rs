@@ -23,6 +23,8 @@ pub struct FaultPlan {
     pub delay_max: Duration,
     /// A commit is refused with `Conflict` although every condition holds, as DynamoDB does under contention.
     pub conflict: f64,
+    /// A commit is refused because there is no room left for its rows.
+    pub full: f64,
     /// An acknowledged announcement comes again.
     pub duplicate_announcement: f64,
     /// Announcements and leases come in any order.
@@ -57,6 +59,7 @@ impl FaultPlan {
             delay: 0.0,
             delay_max: Duration::ZERO,
             conflict: 0.0,
+            full: 0.0,
             duplicate_announcement: 0.0,
             lost_announcement: 0.0,
             reorder: 0.0,
@@ -89,6 +92,7 @@ impl FaultPlan {
             delay: level(0.5),
             delay_max: Duration::from_millis(3_000),
             conflict: level(0.2),
+            full: 0.0,
             duplicate_announcement: level(0.5),
             reorder: level(1.0),
             late_announcement: level(0.5),

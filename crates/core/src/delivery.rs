@@ -107,8 +107,11 @@ impl Delivery {
         self.due_at.max(self.claimed_until)
     }
 
+    /// A time that was chosen by a clock that was set back since says nothing: it may be hours ahead.
     fn is_due(&self, now: Timestamp) -> bool {
-        self.due_at.is_some_and(|at| at <= now)
+        let chosen_at = self.last_attempt_at.unwrap_or(self.notice.at);
+        let was_set_back = chosen_at > now.plus(limits::CLOCKS_APART_MAX);
+        self.due_at.is_some_and(|at| at <= now || was_set_back)
     }
 
     fn may_be_early(&self, now: Timestamp) -> bool {

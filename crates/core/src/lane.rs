@@ -72,6 +72,11 @@ impl Lane {
         (self.running == 0).then(|| probed.max(self.paused_until))
     }
 
+    /// The wall clock was set: what was noted by it before says nothing of now.
+    pub fn clock_was_set(&mut self) {
+        *self = Lane { failures: self.failures, running: self.running, ..Lane::default() };
+    }
+
     pub fn started(&mut self) {
         self.running += 1;
     }

@@ -155,6 +155,8 @@ pub const RECORD_FIELD_BYTES_MAX: usize = KEY_BYTES_MAX;
 /// to break again before all of them have tried.
 pub const REDRIVE_RATE_DEFAULT: u32 = 50;
 pub const REDRIVE_RATE_MAX: u32 = 1000;
+/// What is stored as done lies at most this far ahead by another machine's clock; further ahead, the clock was set back since.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
 /// Dead letters that one request may name.
 pub const REDRIVE_IDS_MAX: usize = 1000;
 /// Receivers that the config may name: with all of them told of a job's end, one commit stays below [`CHANGES_MAX`].

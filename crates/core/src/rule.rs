@@ -272,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn one_object_starts_so_many_rules_and_no_more() {
+        let numbered = |nth: usize| {
+            let mut json = serde_json::to_value(rule()).expect("json");
+            json["id"] = format!("hello-{nth}").into();
+            serde_json::from_value::<Rule>(json).expect("a rule")
+        };
+        let rules = RuleSet::new((0..limits::RULES_PER_OBJECT_MAX + 8).map(numbered).collect()).expect("good rules");
+        let subject = Subject { key: "hello/a", size: 1, content_type: None };
+        let started = rules.starting_from(&BucketName::parse("uploads").expect("a name"), subject, None).count();
+        assert_eq!(started, limits::RULES_PER_OBJECT_MAX);
+    }
+
+    #[test]
     fn a_rule_id_is_given_once() {
         assert!(RuleSet::new(vec![rule(), rule()]).is_err());
     }

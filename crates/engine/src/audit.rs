@@ -7,12 +7,16 @@ use filemill_core::access::{Principal, TenantName};
 use filemill_core::audit::{self, Actor, AuditEntry};
 use filemill_core::file::File;
 use filemill_core::ids::AuditId;
+use filemill_core::limits;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{Record, RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Behind whatever is due.
+const END_OF_TIME: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// Filters are ANDed.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +132,19 @@ impl Engine {
     ) -> Result<Vec<Revised<T>>, StateError> {
         let due = self.inner.ports.state.due_records(T::KIND, now, limit).await?;
         Ok(due.into_iter().filter_map(readable).collect())
+    }
+
+    /// Orders whose next beat is due. One that is due later than a beat from now waits for a clock that was set back since:
+    /// it is due too.
+    pub(crate) async fn read_due_orders<T: Recorded>(
+        &self,
+        beat: Duration,
+        limit: u32,
+    ) -> Result<Vec<Revised<T>>, StateError> {
+        let (now, believed) = (self.now(), self.now().plus(beat + limits::CLOCKS_APART_MAX));
+        let mut orders = self.read_due_records::<T>(END_OF_TIME, limit).await?;
+        orders.retain(|order| order.value.due_at().is_some_and(|at| at <= now || at > believed));
+        Ok(orders)
     }
 }
 

@@ -182,8 +182,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 
 /// One beat of each order that is due.
 async fn pass(engine: &Engine) -> Result<(), CommandError> {
-    let soon = engine.now().plus(Duration::from_millis(1));
-    for order in engine.read_due_records::<Backfill>(soon, ORDERS_MAX).await? {
+    for order in engine.read_due_orders::<Backfill>(BEAT, ORDERS_MAX).await? {
         let id = order.value.id.clone();
         if let Err(e) = beat(engine, order).await {
             tracing::warn!(backfill = %id, error = %e, "a backfill does not go on; others do");

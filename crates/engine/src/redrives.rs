@@ -192,8 +192,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 
 /// One beat of each order that is due.
 pub(crate) async fn pass(engine: &Engine) -> Result<(), CommandError> {
-    let soon = engine.now().plus(Duration::from_millis(1));
-    for order in engine.read_due_records::<Redrive>(soon, ORDERS_MAX).await? {
+    for order in engine.read_due_orders::<Redrive>(BEAT, ORDERS_MAX).await? {
         let id = order.value.id.clone();
         if let Err(e) = beat(engine, order).await {
             tracing::warn!(redrive = %id, error = %e, "a redrive does not go on; others do");
@@ -213,7 +212,8 @@ async fn beat(engine: &Engine, Revised { rev, value: mut order }: Revised<Redriv
         match outcome {
             // another engine, or another order, was faster
             Ok(_) | Err(CommandError::Conflict { code: "not_dead" | "conflict", .. }) => {}
-            Err(e @ CommandError::Unavailable(_)) => return Err(e),
+            // nothing is wrong with the letter; it comes again with the next beat
+            Err(e @ (CommandError::Unavailable(_) | CommandError::Full(_))) => return Err(e),
             Err(e) => {
                 order.skipped += 1;
                 order.skipped_because = Some(e.to_string());

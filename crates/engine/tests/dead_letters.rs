@@ -7,6 +7,7 @@ use filemill_core::access::Principal;
 use filemill_core::audit::Actor;
 use filemill_core::chunks::Cut;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus};
+use filemill_core::ids::RedriveId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
 use filemill_core::ports::{
@@ -16,9 +17,11 @@ use filemill_core::ports::{
 use filemill_core::redrive::{RedriveManner, RedriveStatus};
 use filemill_core::task::TaskError;
 use filemill_engine::{CommandError, Engine, NewRedrive};
+use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore, SimClock};
 use serde_json::{Map, Value, json};
-use service::{Service, bucket, key, started};
+use service::{Service, bucket, engine_on, key, running, started};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -68,14 +71,20 @@ impl Transform for Copying {
     }
 }
 
-/// A service whose only rule is fragile, and the switch that mends it.
-async fn fragile_service(attempts: u32) -> (Service, &'static Fragile) {
+/// A rule that is fragile, its processor, and the switch that mends it.
+fn fragile(attempts: u32) -> (Value, &'static dyn Processor, &'static Fragile) {
     let fragile: &'static Fragile = Box::leak(Box::default());
     let processor: &'static dyn Processor = Box::leak(Box::new(fragile));
     let rule = json!({
         "id": "copy", "from": "uploads", "process": { "kind": "fragile" }, "output": { "bucket": "results" },
         "retry": { "attempts": attempts, "backoff": "1s..1s" },
     });
+    (rule, processor, fragile)
+}
+
+/// A service with that rule alone.
+async fn fragile_service(attempts: u32) -> (Service, &'static Fragile) {
+    let (rule, processor, fragile) = fragile(attempts);
     (started(vec![rule], true, &[processor]).await, fragile)
 }
 
@@ -303,6 +312,51 @@ async fn a_redrive_keeps_its_rate_and_can_be_cancelled() {
         "nothing follows"
     );
     assert!(service.engine.cancel_redrive(&operator(), &id).await.is_err(), "once");
+}
+
+/// Answers an order for all of `count` letters, of which it has begun with some.
+async fn begun_redrive(service: &Service, fragile: &Fragile, count: usize) -> RedriveId {
+    for n in 0..count {
+        service.put(&format!("{n:02}"), Bytes::from_static(b"X")).await;
+        service.ended(&format!("{n:02}")).await;
+    }
+    fragile.mended.store(true, Ordering::SeqCst);
+    let order = NewRedrive { rate: Some(2), ..NewRedrive::default() };
+    let id = service.engine.create_redrive(&operator(), order).await.expect("ordered").order.id;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let begun = service.engine.redrive(&Principal::service(), &id).await.expect("it");
+    assert!((1..count as u64).contains(&begun.redriven), "{begun:?}");
+    id
+}
+
+/// A full disk says nothing of a letter: what could not be put back to work then is afterwards.
+#[tokio::test(start_paused = true)]
+async fn a_redrive_passes_no_letter_over_while_the_store_is_full() {
+    let (service, fragile) = fragile_service(1).await;
+    let id = begun_redrive(&service, fragile, 12).await;
+    // what is left is enough for the order itself, now and then
+    service.store.set_faults(FaultPlan { seed: 1, full: 0.5, ..FaultPlan::none() });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    service.store.set_faults(FaultPlan::none());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let done = service.engine.redrive(&Principal::service(), &id).await.expect("it");
+    assert_eq!((done.order.status, done.order.skipped), (RedriveStatus::Done, 0), "{:?}", done.order.skipped_because);
+    assert_eq!(done.redriven, 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_goes_on_when_the_clock_is_set() {
+    for hours in [-1, 1] {
+        let clock = Arc::new(SimClock::new());
+        let (rule, processor, fragile) = fragile(1);
+        let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
+        let service = running(engine_on(&store, clock.clone(), vec![rule], &[processor]), store).await;
+        let id = begun_redrive(&service, fragile, 12).await;
+        clock.set(hours * 3_600_000);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let done = service.engine.redrive(&Principal::service(), &id).await.expect("it");
+        assert_eq!((done.order.status, done.redriven), (RedriveStatus::Done, 12), "set by {hours} h");
+    }
 }
 
 #[tokio::test(start_paused = true)]

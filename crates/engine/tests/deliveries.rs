@@ -18,6 +18,7 @@ use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, DeliveryQuery, Engine, EngineConfig, Ports, Registry};
 use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -238,6 +239,34 @@ async fn one_notice_alone_is_told_within_a_minute_after_the_outage_too() {
     service.put("1.json").await;
     service.until(11 * MINUTE).await;
     last_success(&service.calls(), 1);
+}
+
+/// Back-offs, looks at a receiver that is down, and mails of the last minute were timed by a clock that is set back since.
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_a_clock_that_was_set_back() {
+    for hours in [-1, 1] {
+        let is_back = Arc::new(AtomicBool::new(false));
+        let works = is_back.clone();
+        let behave: Behaviour = Box::new(move |parcel, _| {
+            let takes = parcel.receiver == email() || works.load(Ordering::SeqCst);
+            (SECOND / 10, if takes { Ok(()) } else { down() })
+        });
+        let service = service(&[hook("a"), email()], behave).await;
+        for nth in 0..30 {
+            service.put(&format!("{nth}.json")).await;
+        }
+        service.until(4 * MINUTE).await;
+        assert!(service.calls().iter().all(|call| call.took == (call.lane != hook("a").lane())));
+        service.clock.set(hours * 3_600_000);
+        is_back.store(true, Ordering::SeqCst);
+        for nth in 30..60 {
+            service.put(&format!("{nth}.json")).await;
+        }
+        tokio::time::sleep(MINUTE + 10 * SECOND).await;
+        let pending: Vec<Delivery> =
+            service.all().await.into_iter().filter(|one| one.status != DeliveryStatus::Delivered).collect();
+        assert!(pending.is_empty(), "set by {hours} h: {} wait, one of them {:?}", pending.len(), pending[0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

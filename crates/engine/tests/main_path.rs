@@ -135,9 +135,13 @@ async fn a_disabled_rule_takes_only_the_upload_that_names_it() {
 async fn an_upload_that_nobody_keeps_expires() {
     let service = started(vec![hello()], true, &[]).await;
     let new = NewUpload { filename: "x".into(), ..NewUpload::default() };
+    let promised = tokio::time::Instant::now();
     let ticket = service.engine.create_upload(&Principal::service(), new).await.expect("an upload");
     let mut listener = service.engine.listen(Some(0)).await.expect("listener");
     let event = listener.next().await.expect("the feed goes on").expect("an event");
+    // a quarter of an hour is its link's, ten minutes are for what is on its way, and a sweep comes along
+    let (kept, minute) = (promised.elapsed(), Duration::from_secs(60));
+    assert!((25 * minute..26 * minute).contains(&kept), "{kept:?}");
     assert_eq!((event.event.kind.as_str(), event.event.upload.as_ref()), ("upload.expired", Some(&ticket.upload.id)));
     let upload = service.engine.upload(&Principal::service(), &ticket.upload.id).await.expect("the upload");
     assert_eq!(upload.status, UploadStatus::Expired);

@@ -154,3 +154,6 @@ fn failed(error: &smtp::Error) -> NotifyError {
     let message = format!("the mail server answered {code}");
     if refused { NotifyError::permanent(message) } else { NotifyError::transient(message) }
 }
+
+#[cfg(test)]
+mod tests;

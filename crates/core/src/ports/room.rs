@@ -71,6 +71,7 @@ mod tests {
     fn want_of_room_is_seen_through_what_carries_it() {
         let full = || BlobError::unavailable(io::Error::from(io::ErrorKind::StorageFull));
         assert!(is_full(&full()));
+        assert!(is_full(&BlobError::unavailable(io::Error::from(io::ErrorKind::QuotaExceeded))));
         assert!(is_full(&io::Error::other(full())));
         assert!(!is_full(&BlobError::unavailable(io::Error::from(io::ErrorKind::TimedOut))));
     }

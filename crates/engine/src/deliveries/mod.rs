@@ -18,7 +18,7 @@ use crate::Engine;
 use filemill_core::delivery::Delivery;
 use filemill_core::lane::Lane;
 use filemill_core::limits;
-use filemill_core::ports::{ChangeSet, Durability, NotifyError};
+use filemill_core::ports::{ChangeSet, Durability, NotifyError, WallClock};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -81,7 +81,12 @@ impl Engine {
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let clock = &engine.inner.ports.clock;
     let (mut lanes, mut calls) = (Lanes::new(), JoinSet::new());
+    let mut wall = WallClock::new(&**clock);
     while !stop.is_cancelled() {
+        if let Some((set, _)) = wall.look(&**clock, clock.now()) {
+            wall = set;
+            lanes.values_mut().for_each(Lane::clock_was_set);
+        }
         while let Some(ended) = calls.try_join_next() {
             note(engine, &mut lanes, ended);
         }

@@ -68,11 +68,14 @@ pub fn engine_on(
 
 pub async fn started(rules: Vec<serde_json::Value>, publishes: bool, more: &[&'static dyn Processor]) -> Service {
     let (engine, store) = build(rules, publishes, more);
+    running(engine, store).await
+}
+
+pub async fn running(engine: Engine, store: Arc<MemoryStore>) -> Service {
     engine.prepare().await.expect("buckets");
     let stop = CancellationToken::new();
-    let running = engine.clone();
-    let token = stop.clone();
-    tokio::spawn(async move { running.run(token).await });
+    let (runs, token) = (engine.clone(), stop.clone());
+    tokio::spawn(async move { runs.run(token).await });
     Service { engine, store, stops: stop.drop_guard() }
 }
 

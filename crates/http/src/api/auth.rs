@@ -103,7 +103,7 @@ async fn recognise(state: &ApiState, parts: &Parts, takes_tickets: bool) -> Resu
 
 async fn by_ticket(state: &ApiState, ticket: &str) -> Result<Principal, Problem> {
     let wrong = || Problem::unauthorized("the ticket is unknown, used or too old; get a new one");
-    let holder = state.tickets.redeem(ticket, state.engine.now()).ok_or_else(wrong)?;
+    let holder = state.tickets.redeem(ticket).ok_or_else(wrong)?;
     match &holder.key {
         None => Ok(holder),
         Some(key) => state.engine.principal_of_key(key).await?.ok_or_else(wrong),

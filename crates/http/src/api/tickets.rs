@@ -1,7 +1,8 @@
 //! One-use tickets for the live feed: browsers cannot send an `Authorization` header with a WebSocket or an event
 //! source, and a token must not stand in a URL.
 //!
-//! A ticket says who asked for it. Tickets live in memory, for [`TICKET_TTL`](limits::TICKET_TTL), and are forgotten when used.
+//! A ticket says who asked for it. Tickets live in memory, for [`TICKET_TTL`](limits::TICKET_TTL) whatever becomes of the wall
+//! clock, and are forgotten when used.
 
 use super::ApiState;
 use super::auth::Caller;
@@ -20,6 +21,7 @@ use filemill_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use tokio::time::Instant;
 
 /// The tickets that are out, by digest: a lookup's timing says nothing about a ticket's text.
 #[derive(Default)]
@@ -27,26 +29,31 @@ pub struct Tickets(Mutex<HashMap<[u8; 32], Issued>>);
 
 struct Issued {
     to: Principal,
-    expires_at: Timestamp,
+    ends: Instant,
 }
 
 impl Tickets {
     fn issue(&self, to: Principal, now: Timestamp) -> Result<TicketView, Problem> {
         let ticket = URL_SAFE_NO_PAD.encode(unguessable()?);
-        let expires_at = now.plus(limits::TICKET_TTL);
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        out.retain(|_, issued| issued.expires_at > now);
+        out.retain(|_, issued| issued.is_good());
         if out.len() >= limits::TICKETS_MAX {
             return Err(Problem::too_many("too_many_tickets", "too many tickets are waiting to be used"));
         }
-        out.insert(digest(&ticket), Issued { to, expires_at });
-        Ok(TicketView { ticket, expires_at })
+        out.insert(digest(&ticket), Issued { to, ends: Instant::now() + limits::TICKET_TTL });
+        Ok(TicketView { ticket, expires_at: now.plus(limits::TICKET_TTL) })
     }
 
     /// Uses a ticket up and says whom it was given to. `None` if it is unknown, used or too old.
-    pub fn redeem(&self, ticket: &str, now: Timestamp) -> Option<Principal> {
+    pub fn redeem(&self, ticket: &str) -> Option<Principal> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(ticket));
-        taken.filter(|issued| issued.expires_at > now).map(|issued| issued.to)
+        taken.filter(Issued::is_good).map(|issued| issued.to)
+    }
+}
+
+impl Issued {
+    fn is_good(&self) -> bool {
+        Instant::now() < self.ends
     }
 }
 
@@ -78,27 +85,38 @@ pub async fn create_ticket(
 mod tests {
     use super::*;
     use std::time::Duration;
+    use tokio::time::advance;
 
-    #[test]
-    fn a_ticket_works_once_and_not_for_long() {
-        let now = Timestamp::from_millis(1_000_000);
-        let tickets = Tickets::default();
-        let ticket = tickets.issue(Principal::service(), now).expect("ticket").ticket;
-        assert!(tickets.redeem("another", now).is_none());
-        assert_eq!(tickets.redeem(&ticket, now), Some(Principal::service()));
-        assert!(tickets.redeem(&ticket, now).is_none());
-        let late = tickets.issue(Principal::service(), now).expect("ticket").ticket;
-        assert!(tickets.redeem(&late, now.plus(limits::TICKET_TTL + Duration::from_millis(1))).is_none());
+    const NOON: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    fn issue(tickets: &Tickets, now: Timestamp) -> String {
+        tickets.issue(Principal::service(), now).expect("ticket").ticket
     }
 
-    #[test]
-    fn unused_tickets_are_bounded_and_forgotten() {
-        let now = Timestamp::from_millis(1_000_000);
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_works_once_and_not_for_long() {
+        let tickets = Tickets::default();
+        let ticket = issue(&tickets, NOON);
+        assert!(tickets.redeem("another").is_none());
+        assert_eq!(tickets.redeem(&ticket), Some(Principal::service()));
+        assert!(tickets.redeem(&ticket).is_none());
+        // the clock is set back before the second one; neither lives longer or shorter for that
+        let (early, late) = (issue(&tickets, NOON), issue(&tickets, NOON.minus(Duration::from_secs(3600))));
+        advance(limits::TICKET_TTL - Duration::from_millis(1)).await;
+        assert!(tickets.redeem(&early).is_some());
+        advance(Duration::from_millis(1)).await;
+        assert!(tickets.redeem(&late).is_none());
+        assert!(limits::TICKET_TTL <= Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unused_tickets_are_bounded_and_forgotten() {
         let tickets = Tickets::default();
         for _ in 0..limits::TICKETS_MAX {
-            tickets.issue(Principal::service(), now).expect("ticket");
+            issue(&tickets, NOON);
         }
-        assert!(tickets.issue(Principal::service(), now).is_err());
-        assert!(tickets.issue(Principal::service(), now.plus(limits::TICKET_TTL)).is_ok());
+        assert!(tickets.issue(Principal::service(), NOON).is_err());
+        advance(limits::TICKET_TTL).await;
+        assert!(tickets.issue(Principal::service(), NOON).is_ok());
     }
 }

@@ -59,6 +59,14 @@ async fn a_slow_head_is_cut() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_without_a_next_request_is_cut() {
+    let (address, _stop, _served) = open(echo(), short()).await;
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    assert!(rest(&mut stream).await.ends_with("hello"), "one answer, then the end");
+}
+
+#[tokio::test]
 async fn a_body_that_stops_is_cut() {
     let (address, _stop, _served) = open(echo(), short()).await;
     let mut stream = TcpStream::connect(address).await.expect("connected");

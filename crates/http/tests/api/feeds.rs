@@ -3,7 +3,7 @@
 use crate::service::{Service, TOKEN, door, idle_service, request, service, with_header, without_token};
 use axum::body::Body;
 use axum::http::{Method, Request};
-use filemill_core::limits::LISTENER_BACKLOG;
+use filemill_core::limits::{LISTENER_BACKLOG, LISTENERS_MAX};
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -236,6 +236,22 @@ async fn a_ticket_opens_one_feed() {
     service.send(without_token(events(&path))).await.is_problem(401, "unauthorized");
     service.send(without_token(events("/v1/events?ticket=x"))).await.is_problem(401, "unauthorized");
     service.send(without_token(events("/v1/rules?ticket=x"))).await.is_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn feeds_beyond_the_most_are_refused_until_one_ends() {
+    let service = idle_service().await;
+    let mut feeds = Vec::with_capacity(LISTENERS_MAX);
+    for _ in 0..LISTENERS_MAX {
+        feeds.push(Feed::open(&service, events("/v1/events")).await);
+    }
+    // looked at before it is read: a feed has no end
+    assert_eq!(service.open(events("/v1/events")).await.status(), 503);
+    let refused = service.get("/v1/events").await;
+    assert!(!refused.header("retry-after").is_empty());
+    refused.is_problem(503, "too_many_listeners");
+    feeds.pop();
+    Feed::open(&service, events("/v1/events")).await;
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

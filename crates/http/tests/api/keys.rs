@@ -104,6 +104,22 @@ async fn a_key_runs_out_at_its_time() {
     service.post("/v1/keys", past).await.is_problem(422, "invalid");
 }
 
+/// Nobody revokes it, so nothing rings: it is the look of each minute that finds out.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_runs_out_closes_its_feeds_within_a_minute() {
+    let service = idle_service().await;
+    let ends = service.engine.now().plus(Duration::from_secs(90)).to_string();
+    let made = make(&service, json!({ "name": "k", "role": "viewer", "expires_at": ends })).await;
+    let opened = tokio::time::Instant::now();
+    let feed = service.open(request_by(&text(&made, "token"), Method::GET, "/v1/events", Body::empty())).await;
+    assert_eq!(feed.status(), 200);
+    let mut feed = feed.into_body();
+    let ended = async { while feed.frame().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(600), ended).await.expect("the feed ends");
+    let lived = opened.elapsed();
+    assert!((Duration::from_secs(90)..=Duration::from_secs(150)).contains(&lived), "{lived:?}");
+}
+
 #[tokio::test]
 async fn wishes_that_make_no_sense_are_refused_by_field() {
     let service = service_of_tenants(&[], &[("acme-in", "acme")]).await;

@@ -50,41 +50,68 @@ async fn a_link_does_what_was_signed() {
     assert_eq!(response.body, "by link");
 }
 
+/// 403 where the signature covers what was changed, 400 where it is no link any more; and the answer helps nobody to mend it.
 #[tokio::test]
 async fn any_change_of_a_link_is_refused() {
     let door = TestDoor::open().await;
-    door.put("key-1", b"secret").await;
-    door.put("key-2", b"secret").await;
+    for key in ["key-1", "key-2"] {
+        door.put(key, b"what only the link shows").await;
+    }
     let link = door.request("GET", "key-1").presign("600");
     let date = Signing::default().date();
+    let (day, hour) = (&date[..8], &date[9..11]);
+    let later = format!("T{:02}", (hour.parse::<u32>().expect("an hour") + 1) % 24);
     let changes = [
-        ("key-1", "key-2"),
-        ("/bkt/", "/other/"),
-        ("X-Amz-Expires=600", "X-Amz-Expires=601"),
-        ("%2Flocal%2F", "%2Flocal2%2F"),
-        ("%2Flocal%2F", "%2Fus-east-1%2F"),
-        ("AKTEST", "AKTES"),
-        (&date[..8], "20200101"),
-        ("SignedHeaders=host", "SignedHeaders=host%3Bx"),
-        ("X-Amz-Signature=", "X-Amz-Signature=0"),
-        ("?", "?versionId=null&"),
-        ("?", "?tagging&"),
-        ("?", "?X-Amz-Expires=600&"),
-        ("?", "?response-content-type=text%2Fhtml&"),
-        ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=none"),
-        ("X-Amz-Signature", "x-amz-signature"),
+        ("key-1", "key-2", 403),
+        ("key-1", "key-1/", 403),
+        ("/bkt/", "/other/", 403),
+        ("X-Amz-Expires=600", "X-Amz-Expires=601", 403),
+        ("X-Amz-Expires=600", "X-Amz-Expires=0600", 403),
+        ("X-Amz-Expires=600", "X-Amz-Expires=-600", 400),
+        (&format!("T{hour}"), &later, 403),
+        (day, "20200101", 403),
+        (day, "today", 400),
+        ("%2Flocal%2F", "%2Fus-east-1%2F", 403),
+        ("%2Flocal%2F", "%2Flocal2%2F", 400),
+        ("%2Fs3%2F", "%2Fsqs%2F", 400),
+        ("AKTEST", "AKTES", 403),
+        ("SignedHeaders=host", "SignedHeaders=host%3Brange", 403),
+        ("SignedHeaders=host", "SignedHeaders=range", 403),
+        ("X-Amz-Signature=", "X-Amz-Signature=0", 400),
+        (&link.parameter("X-Amz-Signature").expect("a signature"), &"0".repeat(64), 403),
+        ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=none", 400),
+        ("X-Amz-Signature", "x-amz-signature", 400),
+        ("X-Amz-Signature", "X-Amz-Other", 400),
+        ("?", "?other=1&", 403),
+        ("?", "?versionId=null&", 403),
+        ("?", "?tagging&", 403),
+        ("?", "?acl&", 403),
+        ("?", "?uploads&", 403),
+        ("?", "?X-Amz-Expires=600&", 400),
+        ("?", "?response-content-type=text%2Fhtml&", 403),
     ];
-    for (from, to) in changes {
-        let response = link.clone().replace(from, to).send(b"").await;
-        assert!(matches!(response.status, 400 | 403), "{from} -> {to}: {} {}", response.status, response.text());
-        assert!(!response.text().contains("secret"));
+    let refused = async |changed: Link, what: &str| {
+        let response = changed.send(b"").await;
+        let text = response.text();
+        for secret in [SECRET, &changed.right_signature(), "what only the link shows"] {
+            assert!(!text.contains(secret), "{what} is answered with {secret}: {text}");
+        }
+        assert_eq!(response.header("set-cookie"), None);
+        response
+    };
+    for (from, to, status) in changes {
+        let changed = link.clone().replace(from, to);
+        assert_ne!(changed.target, link.target, "{from} is not in the link");
+        let response = refused(changed, to).await;
+        assert_eq!(response.status, status, "{from} -> {to}: {}", response.text());
     }
-    for method in ["PUT", "DELETE"] {
+    for method in ["HEAD", "PUT", "DELETE", "POST"] {
         let mut changed = link.clone();
         changed.method = method.to_owned();
-        changed.send(b"").await.expect_error(403, "SignatureDoesNotMatch");
+        assert_eq!(refused(changed, method).await.status, 403, "{method}");
     }
-    assert_eq!(door.get("key-1").await, "secret");
+    assert_eq!(door.get("key-1").await, "what only the link shows");
+    assert_eq!(link.right_signature(), link.parameter("X-Amz-Signature").expect("a signature"), "the test signs right");
     link.send(b"").await.expect_status(200);
 }
 

@@ -128,6 +128,23 @@ async fn a_download_that_nobody_takes_is_cut() {
     .expect("the door gives up");
 }
 
+/// A byte now and then makes no room that the door could write to.
+#[tokio::test]
+async fn a_download_that_is_taken_in_drops_is_cut() {
+    let door = TestDoor::impatient(Patience { body_idle: Duration::from_secs(1), ..Patience::default() }).await;
+    door.put("k", &content(30_000_000)).await;
+    let (mut reader, mut writer) = door.request("GET", "k").send_head(None).await.into_split();
+    let mut sip = tokio::time::interval(Duration::from_millis(50));
+    tokio::time::timeout(Duration::from_secs(20), async {
+        // a write to a connection that the door has closed fails in the end
+        while writer.write_all(b"x").await.is_ok() && reader.read_u8().await.is_ok() {
+            sip.tick().await;
+        }
+    })
+    .await
+    .expect("the door gives up");
+}
+
 #[tokio::test]
 async fn connections_beyond_the_cap_are_told_so() {
     let door = TestDoor::impatient(Patience { connections_max: 2, ..Patience::default() }).await;

@@ -144,14 +144,18 @@ impl Signing {
     }
 
     pub fn sign(&self, text: &str) -> String {
-        let mut key = format!("AWS4{}", self.secret).into_bytes();
-        for part in [&self.date()[..8], &self.region, "s3", "aws4_request", text] {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any key");
-            mac.update(part.as_bytes());
-            key = mac.finalize().into_bytes().to_vec();
-        }
-        hex::encode(key)
+        sign(&self.secret, &self.scope(), text)
     }
+}
+
+fn sign(secret: &str, scope: &str, text: &str) -> String {
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for part in scope.split('/').chain([text]) {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any key");
+        mac.update(part.as_bytes());
+        key = mac.finalize().into_bytes().to_vec();
+    }
+    hex::encode(key)
 }
 
 #[derive(Clone)]
@@ -326,6 +330,33 @@ impl Link {
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters().into_iter().find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+
+    fn parameters(&self) -> Vec<(String, String)> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.map(|(name, value)| (decode(name), decode(value))).collect()
+    }
+
+    /// What would have to stand in it to make it good as it is now: the service's secret.
+    pub fn right_signature(&self) -> String {
+        let mut pairs = self.parameters();
+        pairs.retain(|(name, _)| name != "X-Amz-Signature");
+        let path = self.target.split('?').next().unwrap_or_default();
+        let [credential, date, names] =
+            ["X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders"].map(|n| self.parameter(n).unwrap_or_default());
+        let value = |name: &str| self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
+        let lines: String = names.split(';').map(|name| format!("{name}:{}\n", value(name))).collect();
+        let query = Request::canonical_query(&pairs);
+        let canonical = format!("{}\n{path}\n{query}\n{lines}\n{names}\nUNSIGNED-PAYLOAD", self.method);
+        let digest = hex::encode(Sha256::digest(canonical));
+        let scope = credential.split_once('/').map_or("", |(_, scope)| scope);
+        sign(SECRET, scope, &format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}"))
     }
 
     pub fn replace(mut self, from: &str, to: &str) -> Self {

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 /// Answers each connection with `answer`; what it was sent comes back through the channel.
 fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (SocketAddr, mpsc::Receiver<String>) {
@@ -149,6 +150,29 @@ fn an_answer_that_never_ends_is_cut_at_the_limit() {
         let failed = post(&outbound(address, limits()), &format!("http://{address}/"), "").expect_err("too large");
         assert!(matches!(failed, OutboundError::TooLarge(1000)), "{failed:?}");
     }
+}
+
+/// Whoever only tells wants no words back: an endless answer costs its limit and is forgotten, a redirect is not followed.
+#[test]
+fn of_an_answer_to_what_was_told_only_the_status_is_kept() {
+    let (endless, _hears) = server(|stream| {
+        let _ = stream.write_all(b"HTTP/1.1 503 No\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n");
+        while stream.write_all(b"a\r\n0123456789\r\n").is_ok() {}
+    });
+    let (target, reached) = server(says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    let (moved, _hears) = server(move |stream| {
+        let answer = format!("HTTP/1.1 302 Go\r\nlocation: http://{target}/\r\ncontent-length: 0\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    for (address, status, retry_after) in [(endless, 503, Some("7".to_owned())), (moved, 302, None)] {
+        let url = format!("http://{address}/");
+        let request = Request { url: &url, headers: &[], body: &mut &b"x"[..], body_bytes: Some(1) };
+        let began = Instant::now();
+        let verdict = outbound(address, limits()).tell(request).expect("an answer");
+        assert_eq!(verdict, Verdict { status, retry_after });
+        assert!(began.elapsed() < limits().total / 2, "it was the time that ended it");
+    }
+    assert!(reached.try_recv().is_err(), "the redirect was followed");
 }
 
 #[test]
