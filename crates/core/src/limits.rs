@@ -290,7 +290,7 @@ pub const MESSAGE_WAIT_MAX: Duration = Duration::from_secs(20);
 pub const MESSAGE_RECEIVES_MAX: u32 = 1000;
 /// SQS: messages of a standard queue that are received and not deleted.
 pub const MESSAGES_IN_FLIGHT_MAX: u64 = 120_000;
-/// A request to the message queues: a batch of 1 MiB in JSON, with escapes that make three bytes of one.
+/// A request to the message queues: a batch of 1 MiB in JSON or a form, with escapes that make three bytes of one.
 pub const SQS_BODY_BYTES_MAX: u64 = 4 * MIB;
 /// Such requests are held before their signature can be verified: all that are on their way in, together.
 pub const SQS_BODIES_BYTES_MAX: u64 = 128 * MIB;

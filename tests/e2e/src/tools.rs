@@ -31,6 +31,16 @@ pub fn python_with(module: &str) -> Option<Tool> {
     None
 }
 
+/// One that `.ci/run` installs beside those of the system; `None` as above.
+pub fn installed_for_ci(program: &str) -> Option<Tool> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/ci-clients").join(program);
+    if path.is_file() {
+        return Some(Tool { path });
+    }
+    skip(&format!("{program} is not installed by .ci/run"));
+    None
+}
+
 /// Says what is left out, past the test runner's capture.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

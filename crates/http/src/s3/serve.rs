@@ -20,8 +20,8 @@ impl S3Door {
         let service = service_fn(move |request| {
             let (gate, sqs, stop) = (gate.clone(), sqs.clone(), stop.clone());
             async move {
-                match sqs.filter(|_| sqs::is_for_queues(&request)) {
-                    Some(sqs) => Ok(sqs.answer(request, &stop).await.map(s3s::Body::from)),
+                match sqs.zip(sqs::protocol::spoken(&request)) {
+                    Some((sqs, protocol)) => Ok(sqs.answer(request, protocol, &stop).await.map(s3s::Body::from)),
                     None => gate.answer(request).await.map_err(|e| io::Error::other(Broken(e))),
                 }
             }

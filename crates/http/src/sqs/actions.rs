@@ -1,7 +1,9 @@
 //! The actions that the door answers: one visible list.
 
 use super::errors::Refusal;
-use super::{Call, TARGET, TARGET_PREFIX, queues, receipts, receive, send};
+use super::protocol::{TARGET, TARGET_PREFIX};
+use super::{Call, queues, receipts, receive, send};
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -42,7 +44,30 @@ const ALL: &[(&str, Action)] = &[
     ("ChangeMessageVisibilityBatch", Action::ChangeMessageVisibilityBatch),
 ];
 
+/// An action with its input, in JSON.
+#[derive(Debug)]
+pub struct Order {
+    pub action: Action,
+    pub input: Bytes,
+}
+
 impl Action {
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(_, action)| *action == self).map_or("Unknown", |(name, _)| name)
+    }
+
+    /// Of the others SQS tells in XML only that they are done.
+    pub fn has_result(self) -> bool {
+        !matches!(
+            self,
+            Action::SetQueueAttributes
+                | Action::DeleteQueue
+                | Action::PurgeQueue
+                | Action::DeleteMessage
+                | Action::ChangeMessageVisibility
+        )
+    }
+
     pub async fn run(self, call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
         match self {
             Action::CreateQueue => queues::create(call, body).await,
@@ -64,8 +89,7 @@ impl Action {
     }
 }
 
-pub fn find(headers: &HeaderMap) -> Result<Action, Refusal> {
-    let name = named(headers);
+pub fn find(name: &str) -> Result<Action, Refusal> {
     let found = ALL.iter().find(|(known, _)| *known == name).map(|(_, action)| *action);
     found.ok_or_else(|| {
         let shown: String = name.chars().take(80).collect();
@@ -74,13 +98,13 @@ pub fn find(headers: &HeaderMap) -> Result<Action, Refusal> {
     })
 }
 
-/// For metrics: never a name that a client made up.
+/// For metrics, where there is no action: never a name that a client made up.
 pub fn label(headers: &HeaderMap) -> &'static str {
     let name = named(headers);
     ALL.iter().find(|(known, _)| *known == name).map_or("Unknown", |(known, _)| known)
 }
 
-fn named(headers: &HeaderMap) -> &str {
+pub fn named(headers: &HeaderMap) -> &str {
     let target = headers.get(TARGET).and_then(|value| value.to_str().ok());
     target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).unwrap_or_default()
 }

@@ -4,13 +4,17 @@
 
 use super::SqsConfig;
 use super::errors::Refusal;
+use super::protocol::Protocol;
 use crate::signature::{ALGORITHM, Credential, SigningKey, parse_amz_date};
 use filemill_core::limits::CLOCK_SKEW_MAX;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
 const SERVICE: &str = "sqs";
+/// SigV4: all but these is encoded in a URL's query.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A claim that is well-formed, recent and of a known key. Nothing is verified yet.
 pub struct Claim {
@@ -22,8 +26,15 @@ pub struct Claim {
     key: SigningKey,
 }
 
-pub fn claim(config: &SqsConfig, head: &Parts) -> Result<Claim, Refusal> {
-    if head.uri.query().is_some() {
+/// Whose request it says it is. Nothing is verified.
+pub fn is_signed_for_queues(headers: &HeaderMap) -> bool {
+    let fields = only(headers, header::AUTHORIZATION.as_str()).and_then(|text| text.strip_prefix(ALGORITHM));
+    let credential = fields.and_then(|fields| field(fields, "Credential")).and_then(Credential::parse);
+    credential.is_some_and(|credential| credential.service == SERVICE)
+}
+
+pub fn claim(config: &SqsConfig, protocol: Protocol, head: &Parts) -> Result<Claim, Refusal> {
+    if protocol == Protocol::Json && head.uri.query().is_some() {
         return Err(Refusal::unsupported(
             "Parameters and signature go into the body and the headers, not into the URL.",
         ));
@@ -32,19 +43,15 @@ pub fn claim(config: &SqsConfig, head: &Parts) -> Result<Claim, Refusal> {
     let authorization = name.ok_or_else(Refusal::unsigned)?;
     let amz_date = date.ok_or_else(|| Refusal::signature_format("X-Amz-Date is missing or given twice."))?.to_owned();
     let fields = authorization.strip_prefix(ALGORITHM).ok_or_else(|| malformed("only AWS4-HMAC-SHA256 is taken"))?;
-    let field = |name: &str| {
-        let mut fields = fields.split(',').filter_map(|field| field.trim().split_once('='));
-        let found = fields.find(|(n, _)| *n == name).map(|(_, value)| value.trim().to_owned());
-        found.ok_or_else(|| malformed(&format!("{name} is missing")))
-    };
-    let credential = Credential::parse(&field("Credential")?).ok_or_else(|| malformed("Credential is malformed"))?;
+    let need = |name: &str| field(fields, name).ok_or_else(|| malformed(&format!("{name} is missing")));
+    let credential = Credential::parse(need("Credential")?).ok_or_else(|| malformed("Credential is malformed"))?;
     check_scope(config, &credential)?;
     check_date(config, &credential, &amz_date)?;
-    let signed_headers = field("SignedHeaders")?;
+    let signed_headers = need("SignedHeaders")?.to_owned();
     check_signed(&head.headers, &signed_headers)?;
     let pair = config.credentials.iter().find(|pair| pair.access_key_id == credential.access_key_id);
     let key = SigningKey::derive(&pair.ok_or_else(Refusal::unknown_key)?.secret_access_key, &credential);
-    Ok(Claim { signature: field("Signature")?, credential, amz_date, signed_headers, key })
+    Ok(Claim { signature: need("Signature")?.to_owned(), credential, amz_date, signed_headers, key })
 }
 
 impl Claim {
@@ -54,9 +61,10 @@ impl Claim {
             return Err(Refusal::signature());
         }
         let canonical = format!(
-            "{}\n{}\n\n{}\n{}\n{digest}",
+            "{}\n{}\n{}\n{}\n{}\n{digest}",
             head.method,
             head.uri.path(),
+            canonical_query(head.uri.query().unwrap_or_default()),
             canonical_headers(&head.headers, &self.signed_headers),
             self.signed_headers
         );
@@ -104,6 +112,21 @@ fn check_signed(headers: &HeaderMap, signed: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Each part as it is meant, encoded in the one way and in order. A `+` is meant as a space.
+fn canonical_query(query: &str) -> String {
+    let encoded = |part: &str| {
+        let spaced = part.replace('+', " ");
+        percent_encode(&percent_decode_str(&spaced).collect::<Vec<u8>>(), QUERY).to_string()
+    };
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (encoded(name), encoded(value))
+    };
+    let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
+    pairs.sort();
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
 fn canonical_headers(headers: &HeaderMap, signed: &str) -> String {
     let value_of = |name: &str| {
         let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -111,6 +134,12 @@ fn canonical_headers(headers: &HeaderMap, signed: &str) -> String {
         collapsed.collect::<Vec<_>>().join(",")
     };
     signed.split(';').map(|name| format!("{name}:{}\n", value_of(name))).collect()
+}
+
+/// Of an Authorization header, behind the algorithm.
+fn field<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = fields.split(',').filter_map(|field| field.trim().split_once('='));
+    fields.find(|(n, _)| *n == name).map(|(_, value)| value.trim())
 }
 
 /// The header's value if it is there once, as text.

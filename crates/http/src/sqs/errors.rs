@@ -40,6 +40,23 @@ impl Refusal {
         Refusal::same("SerializationException", message)
     }
 
+    pub fn malformed_form(message: impl Into<String>) -> Self {
+        Refusal::same("MalformedQueryString", message)
+    }
+
+    pub fn missing_action() -> Self {
+        Refusal::same("MissingAction", "The form must contain the parameter Action.")
+    }
+
+    pub fn version(message: impl Into<String>) -> Self {
+        Refusal::same("NoSuchVersion", message)
+    }
+
+    /// Whose fault it is.
+    pub fn side(&self) -> &'static str {
+        if self.status < 500 { "Sender" } else { "Receiver" }
+    }
+
     pub fn address(message: impl Into<String>) -> Self {
         Refusal::same("InvalidAddress", message)
     }

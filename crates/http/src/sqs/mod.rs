@@ -1,4 +1,4 @@
-//! The SQS door: message queues by SQS's JSON protocol (`X-Amz-Target: AmazonSQS.*`), on the S3 port.
+//! The SQS door: message queues by SQS's JSON protocol and by the query protocol before it, on the S3 port.
 //!
 //! A request is read within limits, its signature verified over its body, and its input parsed into a typed wish; then the
 //! `MessageQueues` port is asked. The door keeps nothing. Standard queues only.
@@ -10,6 +10,8 @@ mod batch;
 mod body;
 mod errors;
 mod input;
+pub mod protocol;
+mod query;
 mod queues;
 mod receipts;
 mod receive;
@@ -18,25 +20,28 @@ mod settings;
 mod urls;
 
 use crate::s3::KeyPair;
+use crate::serve::incoming::IncomingBody;
 use crate::serve::{Patience, guard};
+use actions::{Action, Order};
 use bytes::Bytes;
 use errors::Refusal;
 use filemill_core::ports::{Clock, MessageQueues};
 use filemill_core::time::Timestamp;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use metrics::{counter, histogram};
-use serde_json::Value;
+use protocol::Protocol;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-const TARGET: &str = "x-amz-target";
-const TARGET_PREFIX: &str = "AmazonSQS.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
-const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+const XML: HeaderValue = HeaderValue::from_static("text/xml");
 /// There are no accounts; URLs and ARNs need one.
 const ACCOUNT: &str = "000000000000";
 
@@ -67,34 +72,48 @@ struct Call<'a> {
     stop: &'a CancellationToken,
 }
 
-/// Does the request speak SQS's protocol? Everything else on the port is S3's.
-pub fn is_for_queues(request: &Request<Incoming>) -> bool {
-    let target = request.headers().get(TARGET);
-    request.method() == Method::POST && target.is_some_and(|t| t.as_bytes().starts_with(TARGET_PREFIX.as_bytes()))
-}
-
 impl SqsDoor {
     pub fn new(config: SqsConfig) -> Self {
         SqsDoor { config, bodies: body::Room::new(), requests: AtomicU64::new(0) }
     }
 
-    pub async fn answer(&self, request: Request<Incoming>, stop: &CancellationToken) -> Response<Bytes> {
-        let started = Instant::now();
-        let name = actions::label(request.headers());
-        let outcome = self.act(request, stop).await;
-        let response = match outcome {
-            Ok(output) => respond(200, &output),
-            Err(refusal) => refuse(&refusal),
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        protocol: Protocol,
+        stop: &CancellationToken,
+    ) -> Response<Bytes> {
+        let (started, request_id) = (Instant::now(), self.request_id());
+        let (head, body) = guard(request, self.config.patience).into_parts();
+        let order = self.order(protocol, &head, body).await;
+        let name = order.as_ref().map_or_else(|_| actions::label(&head.headers), |order| order.action.name());
+        let outcome = match order {
+            Ok(order) => self.act(&head, order, stop).await,
+            Err(refusal) => Err(refusal),
         };
-        self.complete(name, started, response)
+        let response = match &outcome {
+            Ok((action, output)) => respond(protocol, *action, output, &request_id),
+            Err(refusal) => refuse(protocol, refusal, &request_id),
+        };
+        self.complete(name, started, request_id, response)
     }
 
-    async fn act(&self, request: Request<Incoming>, stop: &CancellationToken) -> Result<Value, Refusal> {
-        let (head, body) = guard(request, self.config.patience).into_parts();
-        let claim = auth::claim(&self.config, &head)?;
-        let body = self.bodies.read(&head.headers, body).await?;
-        claim.verify(&head, &body)?;
-        let action = actions::find(&head.headers)?;
+    /// What is asked for, by a signature that was verified.
+    async fn order(&self, protocol: Protocol, head: &Parts, body: IncomingBody) -> Result<Order, Refusal> {
+        let claim = auth::claim(&self.config, protocol, head)?;
+        let body = match head.method {
+            // all of it is in the URL
+            Method::GET => Bytes::new(),
+            _ => self.bodies.read(&head.headers, body).await?,
+        };
+        claim.verify(head, &body)?;
+        match protocol {
+            Protocol::Json => Ok(Order { action: actions::find(actions::named(&head.headers))?, input: body }),
+            Protocol::Query => query::order(&head.uri, &body),
+        }
+    }
+
+    async fn act(&self, head: &Parts, order: Order, stop: &CancellationToken) -> Result<(Action, Value), Refusal> {
         let call = Call {
             queues: &*self.config.queues,
             region: &self.config.regions[0],
@@ -102,14 +121,23 @@ impl SqsDoor {
             base_url: urls::base(&self.config.public_url, &head.headers)?,
             stop,
         };
-        action.run(call, &body).await
+        Ok((order.action, order.action.run(call, &order.input).await?))
+    }
+
+    fn request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let millis = u64::try_from(self.config.clock.now().as_millis()).unwrap_or(0);
+        format!("{millis:012x}-{number:08x}")
     }
 
     /// The log has the action and the status; never a message, a receipt or a signature.
-    fn complete(&self, action: &'static str, started: Instant, mut response: Response<Bytes>) -> Response<Bytes> {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let millis = u64::try_from(self.config.clock.now().as_millis()).unwrap_or(0);
-        let request_id = format!("{millis:012x}-{number:08x}");
+    fn complete(
+        &self,
+        action: &'static str,
+        started: Instant,
+        request_id: String,
+        mut response: Response<Bytes>,
+    ) -> Response<Bytes> {
         let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
         tracing::debug!(%request_id, action, status, seconds, "sqs request");
         counter!("filemill_sqs_requests_total", "action" => action, "status" => status.to_string()).increment(1);
@@ -121,24 +149,34 @@ impl SqsDoor {
     }
 }
 
-fn respond(status: u16, output: &Value) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(output.to_string()));
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+fn respond(protocol: Protocol, action: Action, output: &Value, request_id: &str) -> Response<Bytes> {
+    match protocol {
+        Protocol::Json => response(200, JSON, output.to_string().into()),
+        Protocol::Query => response(200, XML, query::answer(action, output, request_id)),
+    }
 }
 
-/// The code twice: as JSON clients read it, and as clients know it from the older protocol.
-fn refuse(refusal: &Refusal) -> Response<Bytes> {
-    let kind = format!("com.amazonaws.sqs#{}", refusal.kind);
-    let mut response = respond(refusal.status, &serde_json::json!({ "__type": kind, "message": refusal.message }));
-    let side = if refusal.status < 500 { "Sender" } else { "Receiver" };
-    if let Ok(code) = HeaderValue::try_from(format!("{};{side}", refusal.query_code)) {
+/// The code of a JSON refusal stands there twice: as JSON clients read it, and as clients know it from the older protocol.
+fn refuse(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Response<Bytes> {
+    let kind = || format!("com.amazonaws.sqs#{}", refusal.kind);
+    let (content_type, body) = match protocol {
+        Protocol::Json => (JSON, json!({ "__type": kind(), "message": refusal.message }).to_string().into()),
+        Protocol::Query => (XML, query::refusal(refusal, request_id)),
+    };
+    let mut response = response(refusal.status, content_type, body);
+    if let Ok(code) = HeaderValue::try_from(format!("{};{}", refusal.query_code, refusal.side())) {
         response.headers_mut().insert(QUERY_ERROR, code);
     }
     if refusal.status == 503 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    response
+}
+
+fn response(status: u16, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

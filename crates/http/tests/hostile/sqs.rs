@@ -1,4 +1,7 @@
-//! The SQS door: inputs of every action behind a right signature, and the signature itself.
+//! The SQS door: inputs of every action behind a right signature, and the signature itself. Forms of the older
+//! protocol have a file of their own.
+
+mod forms;
 
 use crate::hearing::{Subject, hear};
 use crate::spoiler::Spoiler;

@@ -76,7 +76,7 @@ async fn headers_that_matter_must_be_signed() {
 #[tokio::test]
 async fn nothing_goes_into_the_url() {
     let door = TestDoor::open().await;
-    let reply = Request { path: "/?Action=ListQueues".into(), ..list(&door) }.send().await;
+    let reply = Request { query: "Action=ListQueues".into(), ..list(&door) }.send().await;
     reply.refused(400, "AWS.SimpleQueueService.UnsupportedOperation");
 }
 

@@ -5,6 +5,7 @@ use filemill_core::time::Timestamp;
 use filemill_http::s3::{KeyPair, Patience, S3Config, S3Door};
 use filemill_memory::{MemoryOptions, MemoryStore};
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -72,6 +73,12 @@ impl TestDoor {
         Request::new(self.address, action, body.into())
     }
 
+    /// In the query protocol.
+    pub fn form(&self, parameters: &[(&str, &str)]) -> Request {
+        let headers = vec![("content-type".into(), "application/x-www-form-urlencoded; charset=utf-8".into())];
+        Request { headers, ..self.request("", encoded(parameters)) }
+    }
+
     pub async fn call(&self, action: &str, input: Value) -> Reply {
         self.request(action, input.to_string()).send().await
     }
@@ -87,7 +94,12 @@ impl TestDoor {
 #[derive(Clone)]
 pub struct Request {
     pub address: SocketAddr,
+    pub method: &'static str,
     pub path: String,
+    /// Encoded and in order, as it is signed.
+    pub query: String,
+    /// What is sent instead of the query that was signed.
+    pub sent_query: Option<String>,
     pub headers: Vec<(String, String)>,
     pub unsigned_headers: Vec<(String, String)>,
     pub body: String,
@@ -105,7 +117,10 @@ impl Request {
         let target = ("x-amz-target".to_owned(), format!("AmazonSQS.{action}"));
         Request {
             address,
+            method: "POST",
             path: "/".into(),
+            query: String::new(),
+            sent_query: None,
             headers: vec![("content-type".into(), "application/x-amz-json-1.0".into()), target],
             unsigned_headers: Vec::new(),
             body,
@@ -128,7 +143,8 @@ impl Request {
         headers.sort();
         let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("POST\n{}\n\n{lines}\n{names}\n{}", self.path, sha256(&self.body));
+        let canonical =
+            format!("{}\n{}\n{}\n{lines}\n{names}\n{}", self.method, self.path, self.query, sha256(&self.body));
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
         let mut key = hmac(format!("AWS4{}", self.secret).as_bytes(), day);
@@ -143,9 +159,11 @@ impl Request {
         let all = headers.iter().chain(&self.unsigned_headers);
         let lines: String = all.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = self.sent_body.as_ref().unwrap_or(&self.body).len();
+        let query = self.sent_query.as_ref().unwrap_or(&self.query);
+        let mark = if query.is_empty() { "" } else { "?" };
         format!(
-            "POST {} HTTP/1.1\r\n{lines}authorization: {authorization}\r\ncontent-length: {length}\r\n\r\n",
-            self.path
+            "{} {}{mark}{query} HTTP/1.1\r\n{lines}authorization: {authorization}\r\ncontent-length: {length}\r\n\r\n",
+            self.method, self.path
         )
     }
 
@@ -163,6 +181,7 @@ pub struct Reply {
     pub status: u16,
     pub head: String,
     pub body: Value,
+    pub text: String,
 }
 
 impl Reply {
@@ -174,7 +193,12 @@ impl Reply {
         let text = String::from_utf8(answer).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Reply { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+        Reply {
+            status,
+            head: head.to_owned(),
+            body: serde_json::from_str(body).unwrap_or(Value::Null),
+            text: body.to_owned(),
+        }
     }
 
     #[track_caller]
@@ -195,6 +219,13 @@ impl Reply {
         let line = self.head.lines().find_map(|line| line.strip_prefix("x-amzn-query-error: "));
         line.and_then(|value| value.split(';').next()).unwrap_or_default()
     }
+}
+
+/// As a form, and as the canonical query of a URL where the names are in order.
+pub fn encoded(parameters: &[(&str, &str)]) -> String {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let encode = |text| utf8_percent_encode(text, ENCODED);
+    parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
 }
 
 fn sha256(text: &str) -> String {

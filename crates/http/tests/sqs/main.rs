@@ -4,3 +4,4 @@ mod actions;
 mod auth;
 mod client;
 mod patience;
+mod query;

@@ -1,4 +1,5 @@
-# What programs do with message queues by boto3, which compares every MD5 by itself. Takes the door's address.
+# What programs do with message queues by boto3. Takes the door's address and the protocol that this boto3 speaks.
+import hashlib
 import json
 import sys
 import threading
@@ -9,6 +10,13 @@ from botocore.client import Config
 from botocore.exceptions import ClientError
 
 sqs = boto3.client("sqs", endpoint_url=sys.argv[1], config=Config(retries={"max_attempts": 0}))
+
+
+protocol = sqs.meta.service_model.metadata["protocol"]
+assert protocol == sys.argv[2], f"this boto3 speaks {protocol}"
+# the older boto3 does not know the newer name
+members = sqs.meta.service_model.operation_model("ReceiveMessage").input_shape.members
+system_attributes = next(n for n in ("MessageSystemAttributeNames", "AttributeNames") if n in members)
 
 
 def refused(code, call, **wish):
@@ -67,19 +75,21 @@ attributes = {
     "size": {"DataType": "Number.int", "StringValue": "12"},
     "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
 }
-body = json.dumps({"é": "\U0001f600"}, ensure_ascii=False) + "\n\t<&>"
+body = json.dumps({"é": "\U0001f600"}, ensure_ascii=False) + "\n\t<&>\r\n]]>&amp;\u2028 \r"
 sent = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
 assert counts(url) == [1, 0, 0]
 (got,) = receive(url, MessageAttributeNames=["All"], AttributeNames=["All"])
 assert (got["MessageId"], got["Body"], got["MessageAttributes"]) == (sent["MessageId"], body, attributes), got
 assert (got["MD5OfBody"], got["MD5OfMessageAttributes"]) == (sent["MD5OfMessageBody"], sent["MD5OfMessageAttributes"])
+assert got["MD5OfBody"] == hashlib.md5(body.encode()).hexdigest(), got
 assert got["Attributes"]["ApproximateReceiveCount"] == "1", got
 assert abs(int(got["Attributes"]["SentTimestamp"]) / 1000 - time.time()) < 60, got
 assert counts(url) == [0, 1, 0] and receive(url) == []
+assert "Attributes" not in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[])
 
 # visibility, and a receipt that is no longer the newest
 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=got["ReceiptHandle"], VisibilityTimeout=0)
-(again,) = receive(url, MessageSystemAttributeNames=["ApproximateReceiveCount"])
+(again,) = receive(url, **{system_attributes: ["ApproximateReceiveCount"]})
 assert (again["MessageId"], again["Attributes"]["ApproximateReceiveCount"]) == (got["MessageId"], "2"), again
 assert "MessageAttributes" not in again
 sqs.delete_message(QueueUrl=url, ReceiptHandle=got["ReceiptHandle"])
@@ -92,14 +102,20 @@ refused("ReceiptHandleIsInvalid", sqs.delete_message, QueueUrl=url, ReceiptHandl
 
 # batches, in which one entry may fail alone
 entries = [{"Id": f"e{n}", "MessageBody": f"body {n}"} for n in range(9)] + [{"Id": "bad", "MessageBody": "\x01"}]
+entries[3]["MessageAttributes"] = attributes
 done = sqs.send_message_batch(QueueUrl=url, Entries=entries)
 assert [e["Id"] for e in done["Successful"]] == [f"e{n}" for n in range(9)], done
 assert [(e["Id"], e["Code"], e["SenderFault"]) for e in done["Failed"]] == [("bad", "InvalidMessageContents", True)]
-got = receive(url)
+got = receive(url, MessageAttributeNames=["kind", "ra.*", "raw"])
 assert {m["Body"] for m in got} == {f"body {n}" for n in range(9)}
+told = {m["Body"]: m.get("MessageAttributes") for m in got if "MessageAttributes" in m}
+assert told == {"body 3": {name: attributes[name] for name in ("kind", "raw")}}, told
 changes = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"], "VisibilityTimeout": 90} for n, m in enumerate(got)]
 assert len(sqs.change_message_visibility_batch(QueueUrl=url, Entries=changes)["Successful"]) == 9
 gone = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(got)]
+done = sqs.delete_message_batch(QueueUrl=url, Entries=[gone[0], {"Id": "bad", "ReceiptHandle": "nonsense"}])
+assert [e["Id"] for e in done["Successful"]] == ["0"], done
+assert [(e["Id"], e["Code"]) for e in done["Failed"]] == [("bad", "ReceiptHandleIsInvalid")], done
 done = sqs.delete_message_batch(QueueUrl=url, Entries=gone)
 assert len(done["Successful"]) == 9 and "Failed" not in done, done
 assert counts(url) == [0, 0, 0]

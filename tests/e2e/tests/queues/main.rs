@@ -1,6 +1,6 @@
 //! Message queues by the clients that people use, messages that start rules, and kill -9 under load.
 
-use filemill_e2e::tools::{python_with, succeed};
+use filemill_e2e::tools::{installed_for_ci, python_with, succeed};
 use filemill_e2e::{Launch, Service, Stage, Tool, aws, tool};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,9 +19,20 @@ fn python(tool: &Tool, service: &Service, home: &Path, script: &str, args: &[&st
 #[test]
 fn boto3_uses_queues_as_programs_do() {
     let Some(tool) = python_with("boto3") else { return };
+    use_queues(&tool, "json");
+}
+
+/// As Debian 12 has it: the same program, by the protocol of before the end of 2023.
+#[test]
+fn an_older_boto3_uses_queues_as_programs_do() {
+    let Some(tool) = installed_for_ci("older/bin/python3") else { return };
+    use_queues(&tool, "query");
+}
+
+fn use_queues(tool: &Tool, protocol: &str) {
     let stage = Stage::open();
     let script = include_str!("boto3_client.py");
-    succeed(python(&tool, &stage.service, stage.folder.path(), script, &[]));
+    succeed(python(tool, &stage.service, stage.folder.path(), script, &[protocol]));
     stage.service.stop();
 }
 
