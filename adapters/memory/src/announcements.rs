@@ -29,22 +29,32 @@ impl World {
             owner: info.attributes.owner.clone(),
             at: now,
         };
-        let late = self.dice.wait(self.plan.late_announcement, self.plan.late_max).unwrap_or(Duration::ZERO);
-        self.set(|t| &mut t.announcements, id, Some(Waiting { announcement, visible_at: now.plus(late) }));
+        for _ in 0..self.dice.up_to(self.plan.copies_max) {
+            let copy = Announcement { id: self.next(Counter::Announcement), ..announcement.clone() };
+            self.hand_out(copy, now);
+        }
+        self.hand_out(announcement, now);
+    }
+
+    fn hand_out(&mut self, announcement: Announcement, now: Timestamp) {
+        let late = self.dice.wait(self.plan.late_announcement, self.plan.late_max);
+        let late = late.map_or(Duration::ZERO, |late| late.max(self.plan.late_min));
+        let waiting = Waiting { visible_at: now.plus(late), announcement };
+        self.set(|t| &mut t.announcements, waiting.announcement.id, Some(waiting));
     }
 
     pub fn waiting_announcements(&mut self, limit: u32, now: Timestamp) -> Vec<Announcement> {
-        let visible = self.tables.announcements.values().filter(|w| w.visible_at <= now);
-        let mut found: Vec<Announcement> = visible.map(|w| w.announcement.clone()).collect();
-        if self.dice.roll(self.plan.duplicate_announcement) {
-            let nth = self.dice.below(self.tables.acknowledged.len() as u64) as usize;
-            found.extend(self.tables.acknowledged.values().nth(nth).cloned());
+        let World { tables, dice, plan, .. } = self;
+        let visible = tables.announcements.values().filter(|w| w.visible_at <= now);
+        let mut found: Vec<&Announcement> = visible.map(|w| &w.announcement).collect();
+        if dice.roll(plan.duplicate_announcement) {
+            let nth = dice.below(tables.acknowledged.len() as u64) as usize;
+            found.extend(tables.acknowledged.values().nth(nth));
         }
-        if self.dice.roll(self.plan.reorder) {
-            self.dice.shuffle(&mut found);
+        if dice.roll(plan.reorder) {
+            dice.shuffle(&mut found);
         }
-        found.truncate(limit as usize);
-        found
+        found.into_iter().take(limit as usize).cloned().collect()
     }
 
     pub fn acknowledge(&mut self, ids: &[u64]) -> Result<(), BlobError> {

@@ -3,6 +3,7 @@
 //! Writes of objects are synced, all else is lazy: what a crash may take here is what it may take anywhere.
 
 use crate::content::{Content, MemoryStage, SliceReader, join, unstage};
+use crate::line::{About, Call};
 use crate::store::MemoryStore;
 use crate::world::{Counter, Object, World};
 use async_trait::async_trait;
@@ -248,7 +249,8 @@ impl BlobStore for MemoryStore {
         etag: Option<&Etag>,
         range: Option<Range<u64>>,
     ) -> Result<OpenObject, BlobError> {
-        self.read("open", |w, _| w.open(bucket, key, etag, range)).await
+        let about = About::Object { key: key.clone(), range: range.clone() };
+        self.read(Call { name: "open", about }, |w, _| w.open(bucket, key, etag, range)).await
     }
 
     async fn list(&self, query: &ListObjects) -> Result<ObjectList, BlobError> {
@@ -294,7 +296,8 @@ impl BlobStore for MemoryStore {
         let (content, own_etag) = unstage(staged)?;
         let etag = etag.unwrap_or(own_etag);
         let put = |w: &mut World, now| w.put_part(upload, number, content, etag, checksums, now);
-        self.write("put_part", Durability::Lazy, put).await
+        let about = About::Part { key: upload.key.clone(), number };
+        self.write(Call { name: "put_part", about }, Durability::Lazy, put).await
     }
 
     async fn complete_multipart(

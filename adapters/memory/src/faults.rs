@@ -31,9 +31,12 @@ pub struct FaultPlan {
     pub reorder: f64,
     /// An announcement is never handed out: against B8, but what a bucket's configuration, an operator or a bug may do.
     pub lost_announcement: f64,
-    /// An announcement stays unseen for up to `late_max`.
+    /// An announcement stays unseen for `late_min` to `late_max`.
     pub late_announcement: f64,
+    pub late_min: Duration,
     pub late_max: Duration,
+    /// Each change is announced once and up to this many times more, at once: each time to be acknowledged by itself.
+    pub copies_max: u32,
     /// A lease ends before the end that it was given with.
     pub lease_loss: f64,
     /// A ring of the queue's bell is not heard.
@@ -61,7 +64,9 @@ impl FaultPlan {
             lost_announcement: 0.0,
             reorder: 0.0,
             late_announcement: 0.0,
+            late_min: Duration::ZERO,
             late_max: Duration::ZERO,
+            copies_max: 0,
             lease_loss: 0.0,
             lost_ring: 0.0,
             broken_read: 0.0,
@@ -91,7 +96,9 @@ impl FaultPlan {
             duplicate_announcement: level(0.5),
             reorder: level(1.0),
             late_announcement: level(0.5),
+            late_min: Duration::ZERO,
             late_max: Duration::from_secs(60),
+            copies_max: 0,
             lease_loss: level(0.2),
             lost_ring: level(1.0),
             broken_read: level(0.2),
@@ -118,6 +125,11 @@ impl Dice {
     /// Below `end`; 0 if that is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         if end == 0 { 0 } else { self.0.random_range(0..end) }
+    }
+
+    /// 0 rolls nothing, as above.
+    pub fn up_to(&mut self, most: u32) -> u32 {
+        if most == 0 { 0 } else { self.0.random_range(0..=most) }
     }
 
     pub fn wait(&mut self, probability: f64, max: Duration) -> Option<Duration> {

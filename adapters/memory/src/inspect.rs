@@ -67,6 +67,11 @@ impl MemoryStore {
         self.world().need_object(bucket, key)?.content.all()
     }
 
+    /// What was announced and acknowledged so far, copies too.
+    pub fn acknowledged(&self) -> Vec<Announcement> {
+        self.world().tables.acknowledged.values().cloned().collect()
+    }
+
     /// From now on this plan holds; its seed starts the dice anew.
     pub fn set_faults(&self, plan: FaultPlan) {
         let world = &mut *self.world();

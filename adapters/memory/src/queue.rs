@@ -3,6 +3,7 @@
 //! Only `push` rings; a commit alone wakes nobody, as with any queue outside of the database. By plan a ring is not
 //! heard, ready tasks come in any order and a lease ends early.
 
+use crate::line::Call;
 use crate::store::MemoryStore;
 use crate::world::{Counter, TaskRow, World};
 use async_trait::async_trait;
@@ -10,7 +11,8 @@ use filemill_core::ports::*;
 use filemill_core::rule::QueueName;
 use filemill_core::task::{Claim, FencingToken, Task, TaskId, TaskKind};
 use filemill_core::time::Timestamp;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 /// Q6: one lease in four goes by age.
@@ -18,27 +20,40 @@ const BY_AGE_EVERY: u64 = 4;
 
 impl World {
     fn lease(&mut self, wanted: &LeaseRequest, now: Timestamp) -> Vec<Lease> {
-        let mut ready: Vec<Task> =
-            self.tables.tasks.values().filter(|row| row.is_ready(now)).map(|row| row.task.clone()).collect();
         let shuffled = self.dice.roll(self.plan.reorder);
-        if shuffled {
-            self.dice.shuffle(&mut ready);
+        let room = Room { chunks: wanted.max_chunks, queues: self.queue_room(&wanted.max_running, now) };
+        let max = wanted.max as usize;
+        let chosen = if shuffled { self.any(max, room, now) } else { self.in_order(max, room, now) };
+        self.drained_at = (chosen.len() < max).then_some(now);
+        self.leases_given += chosen.len() as u64;
+        chosen.into_iter().map(|task| self.claim(task, wanted, now)).collect()
+    }
+
+    fn any(&mut self, max: usize, mut room: Room, now: Timestamp) -> Vec<Task> {
+        let ready = self.tables.tasks.values().filter(|row| row.is_ready(now));
+        let mut ready: Vec<&Task> = ready.map(|row| &row.task).collect();
+        self.dice.shuffle(&mut ready);
+        ready.into_iter().filter(|task| room.take(task)).take(max).cloned().collect()
+    }
+
+    /// Q6: the lowest rank, and the oldest of it; or the oldest of all. What does not fit fits no better later: room
+    /// only shrinks.
+    fn in_order(&self, max: usize, mut room: Room, now: Timestamp) -> Vec<Task> {
+        let ready = || self.tables.tasks.values().filter(|row| row.is_ready(now)).map(|row| &row.task);
+        let mut by_rank: BinaryHeap<_> =
+            ready().map(|task| Reverse((task.id.rank(), task.ready_at, &task.id))).collect();
+        let mut by_age: BinaryHeap<_> = ready().map(|task| Reverse((0, task.ready_at, &task.id))).collect();
+        let (mut seen, mut chosen) = (BTreeSet::new(), Vec::new());
+        while chosen.len() < max {
+            let given = self.leases_given + chosen.len() as u64;
+            let order = if (given + 1).is_multiple_of(BY_AGE_EVERY) { &mut by_age } else { &mut by_rank };
+            let Some(Reverse((_, _, id))) = order.pop() else { break };
+            let task = &self.tables.tasks[id].task;
+            if seen.insert(id) && room.take(task) {
+                chosen.push(task.clone());
+            }
         }
-        let mut room = Room { chunks: wanted.max_chunks, queues: self.queue_room(&wanted.max_running, now) };
-        let mut leases = Vec::new();
-        self.drained_at = None;
-        while leases.len() < wanted.max as usize {
-            let by_age = (self.leases_given + 1).is_multiple_of(BY_AGE_EVERY);
-            let Some(at) = next_of(&ready, &room, by_age, shuffled) else {
-                self.drained_at = Some(now);
-                break;
-            };
-            let task = ready.remove(at);
-            room.take(&task);
-            self.leases_given += 1;
-            leases.push(self.claim(task, wanted, now));
-        }
-        leases
+        chosen
     }
 
     /// When a task may be ready that the last lease did not leave behind.
@@ -103,27 +118,16 @@ struct Room {
 }
 
 impl Room {
-    fn fits(&self, task: &Task) -> bool {
+    /// False where the task does not fit.
+    fn take(&mut self, task: &Task) -> bool {
         let is_heavy = task.id.kind == TaskKind::Chunk;
-        (!is_heavy || self.chunks > 0) && self.queues.get(&task.queue).is_none_or(|left| *left > 0)
-    }
-
-    fn take(&mut self, task: &Task) {
-        if task.id.kind == TaskKind::Chunk {
-            self.chunks -= 1;
+        let fits = (!is_heavy || self.chunks > 0) && self.queues.get(&task.queue).is_none_or(|left| *left > 0);
+        if fits {
+            self.chunks -= u32::from(is_heavy);
+            self.queues.entry(task.queue.clone()).and_modify(|left| *left -= 1);
         }
-        if let Some(left) = self.queues.get_mut(&task.queue) {
-            *left -= 1;
-        }
+        fits
     }
-}
-
-/// Q6: the lowest rank, and the oldest of it; or the oldest of all.
-fn next_of(ready: &[Task], room: &Room, by_age: bool, shuffled: bool) -> Option<usize> {
-    let mut fitting = ready.iter().enumerate().filter(|(_, task)| room.fits(task));
-    let order = |task: &Task| (if by_age { 0 } else { task.id.rank() }, task.ready_at, task.id.clone());
-    let first = if shuffled { fitting.next() } else { fitting.min_by_key(|(_, task)| order(task)) };
-    first.map(|(at, _)| at)
 }
 
 impl MemoryStore {
@@ -154,7 +158,7 @@ impl TaskQueue for MemoryStore {
     }
 
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<Timestamp, LeaseError> {
-        self.write("extend", Durability::Lazy, |w, now| w.extend(lease, duration, now)).await
+        self.write(Call::under("extend", lease), Durability::Lazy, |w, now| w.extend(lease, duration, now)).await
     }
 
     async fn ack(&self, _lease: &Lease) -> Result<(), StateError> {
@@ -162,7 +166,7 @@ impl TaskQueue for MemoryStore {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StateError> {
-        self.write("release", Durability::Lazy, |w, now| {
+        self.write(Call::under("release", lease), Durability::Lazy, |w, now| {
             w.release(lease, now);
             Ok(())
         })

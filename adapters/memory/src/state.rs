@@ -2,6 +2,7 @@
 //!
 //! Queries walk their whole table: meant for tests, where tables are small.
 
+use crate::line::Call;
 use crate::store::MemoryStore;
 use crate::world::{Tables, World};
 use async_trait::async_trait;
@@ -199,7 +200,8 @@ impl StateStore for MemoryStore {
     async fn commit(&self, changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
         let publishes = self.options.publishes;
         let min = self.options.min_part_bytes;
-        let committed = self.write("commit", durability, |w, now| w.commit(changes, publishes, min, now)).await;
+        let call = Call::commit(&changes);
+        let committed = self.write(call, durability, |w, now| w.commit(changes, publishes, min, now)).await;
         self.announced.notify_waiters();
         committed
     }

@@ -5,6 +5,7 @@
 
 use crate::content::StageCount;
 use crate::faults::FaultPlan;
+use crate::line::{Call, Line};
 use crate::scrub::ScrubMemory;
 use crate::world::World;
 use filemill_core::ports::{BlobError, Clock, Durability, LeaseError, MessageError, StateError, WallClock};
@@ -44,35 +45,40 @@ impl Default for MemoryOptions {
     }
 }
 
-/// Implements `BlobStore`, `StateStore`, `TaskQueue` and `MessageQueues`.
+/// Implements `BlobStore`, `StateStore`, `TaskQueue` and `MessageQueues`. Clones are the same store.
+#[derive(Clone)]
 pub struct MemoryStore {
-    world: Mutex<World>,
+    world: Arc<Mutex<World>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: MemoryOptions,
     pub(crate) staged: StageCount,
-    pub(crate) scrub: Mutex<ScrubMemory>,
+    pub(crate) scrub: Arc<Mutex<ScrubMemory>>,
     /// Bytes that are left, where a test says so.
-    pub(crate) room: Mutex<Option<u64>>,
+    pub(crate) room: Arc<Mutex<Option<u64>>>,
     /// Rings when an announcement was written.
-    pub(crate) announced: Notify,
+    pub(crate) announced: Arc<Notify>,
     /// Rings when a task may be ready.
-    pub(crate) ready: Notify,
+    pub(crate) ready: Arc<Notify>,
     /// Rings when something changed in a message queue.
-    pub(crate) mailed: Notify,
+    pub(crate) mailed: Arc<Notify>,
+    /// Of whoever holds this handle.
+    pub(crate) line: Option<Arc<dyn Line>>,
 }
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>, options: MemoryOptions) -> Self {
+        let world = World::new(options.faults.clone(), options.keeps_trace, WallClock::new(&*clock));
         MemoryStore {
-            world: Mutex::new(World::new(options.faults.clone(), options.keeps_trace, WallClock::new(&*clock))),
+            world: Arc::new(Mutex::new(world)),
             clock,
             options,
             staged: StageCount::default(),
-            scrub: Mutex::default(),
-            room: Mutex::new(None),
-            announced: Notify::new(),
-            ready: Notify::new(),
-            mailed: Notify::new(),
+            scrub: Arc::default(),
+            room: Arc::default(),
+            announced: Arc::default(),
+            ready: Arc::default(),
+            mailed: Arc::default(),
+            line: None,
         }
     }
 
@@ -88,10 +94,14 @@ impl MemoryStore {
     /// A call that writes.
     pub(crate) async fn write<T, E: Outage>(
         &self,
-        name: &'static str,
+        call: impl Into<Call> + Send,
         durability: Durability,
         apply: impl FnOnce(&mut World, Timestamp) -> Result<T, E> + Send,
     ) -> Result<T, E> {
+        let call = call.into();
+        if let Some(line) = &self.line {
+            line.there(&call).await;
+        }
         self.wait().await;
         if self.is_overrun() {
             std::future::pending::<()>().await;
@@ -102,19 +112,22 @@ impl MemoryStore {
             let mut world = self.world();
             let now = self.now();
             world.follow(&*self.clock, now);
-            self.attempt(&mut world, now, name, durability, apply)
+            self.attempt(&mut world, now, call.name, durability, apply)
         };
         self.wait().await;
+        if let Some(line) = &self.line {
+            line.back(&call, outcome.is_ok()).await;
+        }
         outcome
     }
 
     /// A call that only looks.
     pub(crate) async fn read<T, E: Outage>(
         &self,
-        name: &'static str,
+        call: impl Into<Call> + Send,
         look: impl FnOnce(&mut World, Timestamp) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        self.write(name, Durability::Lazy, look).await
+        self.write(call, Durability::Lazy, look).await
     }
 
     fn attempt<T, E: Outage>(

@@ -7,6 +7,7 @@ mod keep_alive;
 mod pause;
 mod settle;
 mod source;
+mod suspects;
 
 use crate::Engine;
 use crate::steps::{Done, Step, Stopped, Watch};
@@ -21,6 +22,7 @@ use settle::{drop_task, release, settle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use suspects::{Suspects, Turn};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -31,6 +33,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let give_back = CancellationToken::new();
     let mut running = JoinSet::new();
     let mut pause = Pause::default();
+    let suspects = Suspects::default();
     while !stop.is_cancelled() {
         while running.try_join_next().is_some() {}
         if pause.is_due(ports.blobs.room()) {
@@ -49,7 +52,8 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
         let leased = !leases.is_empty();
         for lease in leases {
             let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| RunningChunk::count(&chunks_running));
-            running.spawn(hold(engine.clone(), lease, counted, give_back.clone()));
+            let turn = suspects.turn(&lease);
+            running.spawn(hold(engine.clone(), lease, turn, counted, give_back.clone()));
         }
         if leased {
             continue;
@@ -118,8 +122,12 @@ impl Drop for RunningChunk {
     }
 }
 
-async fn hold(engine: Engine, lease: Lease, counted: Option<RunningChunk>, give_back: CancellationToken) {
-    work(&engine, lease, give_back).await;
+async fn hold(engine: Engine, lease: Lease, turn: Turn, counted: Option<RunningChunk>, give_back: CancellationToken) {
+    match turn {
+        Turn::Now => work(&engine, lease, give_back).await,
+        Turn::Watched(permit) => suspects::watched(&engine, permit, work(&engine, lease, give_back)).await,
+        Turn::Later => suspects::put_off(&engine, lease).await,
+    }
     drop(counted);
 }
 

@@ -12,6 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// From the start: behind this they only refuse. Back-off doubles, so whoever still failed in the calm could outlast
+/// it.
+const FAIL_FOR: Duration = Duration::from_secs(600);
 /// Told of every end; and one that refuses a few notices for good.
 pub const HOOKS: [&str; 2] = ["steady", "choosy"];
 /// It refuses those whose id ends so.
@@ -81,13 +84,15 @@ impl SimReceivers {
 #[async_trait::async_trait]
 impl Notifier for SimReceivers {
     async fn deliver(&self, parcel: &Parcel) -> Result<(), NotifyError> {
+        let passed = self.start.elapsed();
+        let is_well = passed >= FAIL_FOR;
         let (millis, dice) = {
             let mut chance = locked(&self.chance);
-            let millis = if chance.random_ratio(1, 20) { 30_000 } else { chance.random_range(1..3000) };
+            let is_slow = chance.random_ratio(1, 20) && !is_well;
+            let millis = if is_slow { 30_000 } else { chance.random_range(1..3000) };
             (millis, chance.random_range(0..10))
         };
         let lane = parcel.receiver.lane();
-        let passed = self.start.elapsed();
         if self.outages.iter().any(|(from, to)| (*from..*to).contains(&passed)) {
             return Err(NotifyError::transient("no connection"));
         }
@@ -95,7 +100,7 @@ impl Notifier for SimReceivers {
             return Err(NotifyError::permanent("410"));
         }
         match dice {
-            _ if self.is_calm => {}
+            _ if self.is_calm || is_well => {}
             0 => {
                 return Err(NotifyError::Transient {
                     message: "429".into(),

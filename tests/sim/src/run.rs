@@ -138,8 +138,11 @@ async fn calm(service: &Service, violations: &mut Vec<String>) -> bool {
     let open: Vec<_> = snapshot.jobs.iter().filter(|j| !j.status.is_terminal()).collect();
     let why =
         if service.store.is_overrun() { "the store is called in a circle" } else { "an hour of calm was not enough" };
-    let tasks = &snapshot.tasks;
-    violations.push(format!("{why}: announcements {:?}, open jobs {open:?}, tasks {tasks:?}", snapshot.announcements));
+    let untold: Vec<_> = snapshot.records.iter().filter(|record| record.fields.contains_key("lane")).collect();
+    let (announcements, tasks) = (&snapshot.announcements, &snapshot.tasks);
+    violations.push(format!(
+        "{why}: announcements {announcements:?}, open jobs {open:?}, tasks {tasks:?}, untold {untold:?}"
+    ));
     false
 }
 

@@ -1,5 +1,6 @@
-//! Claim, finish, sweep and redrive in any order: the real engine's steps on a few threads, and at every call of the store
-//! shuttle chooses who goes on. 20,000 schedules; a failing one is printed and can be replayed.
+//! Claim, finish, sweep and redrive in any order: the real engine's steps on a few threads, and at every call of the
+//! store shuttle chooses who goes on. 20,000 schedules, a million with `FILEMILL_TEST_GATE=1`; a failing one is
+//! printed and can be replayed.
 //!
 //! Time is a number that one of the threads moves, so leases run out between any two calls of their holders.
 
@@ -18,6 +19,7 @@ use filemill_core::rule::RuleSet;
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, Engine, EngineConfig, Ports, Registry};
 use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore};
+use filemill_sim::trials;
 use serde_json::json;
 use shuttle::future::block_on;
 use shuttle::scheduler::RandomScheduler;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 const SCHEDULES: usize = 20_000;
+const GATE: usize = 1_000_000;
 const LEASE: Duration = Duration::from_secs(30);
 const INPUT: &[u8] = b"one\ntwo\nthree\n";
 const OUTPUT: &[u8] = b"> one\n> two\n> three\n";
@@ -130,7 +133,9 @@ fn in_many_orders(test: impl Fn() + Send + Sync + 'static) {
     // a step asks for the runtime that it might read other objects on; nothing here ever does
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let _entered = runtime.enter();
-    shuttle::Runner::new(RandomScheduler::new(SCHEDULES / 2), config).run(test);
+    let schedules = trials(SCHEDULES, GATE) / 2;
+    let run = shuttle::Runner::new(RandomScheduler::new(schedules), config).run(test);
+    eprintln!("{run} of {schedules} schedules ended well");
 }
 
 async fn the_job(engine: &Engine) -> Job {

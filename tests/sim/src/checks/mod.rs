@@ -8,6 +8,8 @@ mod leftovers;
 pub mod letters;
 mod results;
 
+pub use results::sed;
+
 use crate::ledger::Ledger;
 use crate::receivers::Taken;
 use crate::scenario::Scenario;

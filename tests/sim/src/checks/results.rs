@@ -12,9 +12,12 @@ fn one_pass(rule: &str, content: &[u8]) -> Vec<u8> {
     if rule == RECORDS { Expected::of(content).output } else { prefixed(rule, content) }
 }
 
-/// GNU `sed 's/^/TEXT/'`.
 fn prefixed(rule: &str, content: &[u8]) -> Vec<u8> {
-    let text = prefix_of(rule);
+    sed(&prefix_of(rule), content)
+}
+
+/// GNU `sed 's/^/TEXT/'`.
+pub fn sed(text: &str, content: &[u8]) -> Vec<u8> {
     let mut result = Vec::new();
     let mut starts_line = true;
     for byte in content {
