@@ -190,7 +190,26 @@ impl RuleSet {
         subject: Subject<'a>,
         origin: Option<&'a Origin>,
     ) -> impl Iterator<Item = &'a Arc<Rule>> {
-        self.rules.iter().filter(move |r| r.takes(bucket, subject, origin)).take(limits::RULES_PER_OBJECT_MAX)
+        self.matching(bucket, subject, origin).take(limits::RULES_PER_OBJECT_MAX)
+    }
+
+    /// Rules that match and are not started, because others before them are as many as may be.
+    pub fn passed_over<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        subject: Subject<'a>,
+        origin: Option<&'a Origin>,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> {
+        self.matching(bucket, subject, origin).skip(limits::RULES_PER_OBJECT_MAX)
+    }
+
+    fn matching<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        subject: Subject<'a>,
+        origin: Option<&'a Origin>,
+    ) -> impl Iterator<Item = &'a Arc<Rule>> {
+        self.rules.iter().filter(move |r| r.takes(bucket, subject, origin))
     }
 }
 
@@ -280,8 +299,9 @@ mod tests {
         };
         let rules = RuleSet::new((0..limits::RULES_PER_OBJECT_MAX + 8).map(numbered).collect()).expect("good rules");
         let subject = Subject { key: "hello/a", size: 1, content_type: None };
-        let started = rules.starting_from(&BucketName::parse("uploads").expect("a name"), subject, None).count();
-        assert_eq!(started, limits::RULES_PER_OBJECT_MAX);
+        let bucket = BucketName::parse("uploads").expect("a name");
+        assert_eq!(rules.starting_from(&bucket, subject, None).count(), limits::RULES_PER_OBJECT_MAX);
+        assert_eq!(rules.passed_over(&bucket, subject, None).count(), 8, "and which, is known");
     }
 
     #[test]

@@ -68,6 +68,11 @@ fn the_pages_show_only_commands_that_exist() {
 }
 
 #[test]
+fn the_tests_that_prove_reliability_exist() {
+    hold(rules::proofs::complaints);
+}
+
+#[test]
 fn every_key_command_and_metric_stands_on_its_page() {
     hold(rules::pages::complaints);
 }

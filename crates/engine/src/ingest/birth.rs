@@ -32,6 +32,9 @@ pub(super) fn rules_for(engine: &Engine, a: &Announcement, upload: Option<&Uploa
         return vec![(rule.clone(), rule.process_with(&upload.options))];
     }
     let subject = Subject { key: &a.key, size: a.size, content_type: a.content_type.as_deref() };
+    for rule in rules.passed_over(&a.bucket, subject, a.origin.as_ref()) {
+        tracing::warn!(bucket = %a.bucket, key = %a.key, rule = %rule.id, "too many rules match; this one is not started");
+    }
     let matching = rules.starting_from(&a.bucket, subject, a.origin.as_ref());
     matching.map(|rule| (rule.clone(), rule.process.clone())).collect()
 }

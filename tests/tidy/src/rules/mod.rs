@@ -12,4 +12,5 @@ pub mod names;
 pub mod pages;
 pub mod places;
 pub mod printing;
+pub mod proofs;
 pub mod purity;
