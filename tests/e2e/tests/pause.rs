@@ -29,22 +29,40 @@ const STILL: Duration = Duration::from_secs(65);
 const IN_FLIGHT_MIN: i64 = 20;
 const JOBS: u64 = 4;
 const JOB_BYTES: usize = 24 << 20;
-const BUSY_WITHIN: Duration = Duration::from_secs(60);
+const BUSY_WITHIN: Duration = Duration::from_secs(3);
+const LOADS_MAX: u64 = 20;
 
-/// Stopped, with so many chunks in flight.
-fn pause_at_work(service: &Service, data: &Path) -> i64 {
+/// Stopped, with so many tasks in flight; `None` if the work was done before that could be seen.
+fn pause_at_work(service: &Service, data: &Path) -> Option<i64> {
     let deadline = Instant::now() + BUSY_WITHIN;
-    loop {
+    while Instant::now() < deadline {
         service.pause();
         let tasks = expect_consistent(data).tasks;
         if tasks >= IN_FLIGHT_MIN {
-            return tasks;
+            return Some(tasks);
         }
         service.go_on();
-        assert!(Instant::now() < deadline, "never {IN_FLIGHT_MIN} chunks in flight");
         // not a wait for anything: the moment itself is arbitrary
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(20));
     }
+    None
+}
+
+/// Gives it work until it is seen at much of it. Answers what it was given, and the tasks.
+fn pause_under_load(service: &Service, data: &Path, stop: u64) -> (Vec<(String, Vec<u8>)>, i64) {
+    let mut given = Vec::new();
+    for load in 0..LOADS_MAX {
+        let numbers = (0..JOBS).map(|job| (stop * LOADS_MAX + load) * JOBS + job);
+        let inputs = numbers.map(|number| (number.to_string(), text(number, JOB_BYTES)));
+        for (key, content) in inputs {
+            service.bucket("uploads").put(&key, &content);
+            given.push((key, content));
+        }
+        if let Some(tasks) = pause_at_work(service, data) {
+            return (given, tasks);
+        }
+    }
+    panic!("never {IN_FLIGHT_MIN} tasks in flight");
 }
 
 #[test]
@@ -54,16 +72,13 @@ fn what_a_paused_service_did_under_ended_leases_counts_for_nothing() {
     let (stops, mut in_flight, mut again) = (trials(1, 25), 0, 0);
     let mut slowest = Duration::ZERO;
     for stop in 0..stops {
-        let input = |number: u64| (format!("{stop}/{number}"), text(stop * JOBS + number, JOB_BYTES));
-        for (key, content) in (0..JOBS).map(input) {
-            service.bucket("uploads").put(&key, &content);
-        }
-        in_flight += pause_at_work(service, &stage.data());
+        let (inputs, tasks) = pause_under_load(service, &stage.data(), stop);
+        in_flight += tasks;
         // not a wait for anything: the pause is what is tested
         thread::sleep(STILL);
         service.go_on();
         let went_on = Instant::now();
-        for (key, content) in (0..JOBS).map(input) {
+        for (key, content) in inputs {
             let job = service.expect_exact("uploads", &key, &content);
             assert_eq!(job.0["chunks"]["done"], job.0["chunks"]["total"], "{}", job.0);
             assert_eq!(job.0["bytes"]["in"], JOB_BYTES, "a chunk counted twice or not at all: {}", job.0);
