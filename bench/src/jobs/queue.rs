@@ -9,7 +9,7 @@ use crate::service::Service;
 use anyhow::Result;
 
 const CLIENTS: usize = 64;
-const CYCLES: usize = 150;
+const CYCLES: usize = 1000;
 const BODY_BYTES: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
 /// Seconds of work with [`MANY_CHUNKS`], also where it was optimised.
-const LARGE: usize = if cfg!(debug_assertions) { 12 * MIB } else { 48 * MIB };
+const LARGE: usize = if cfg!(debug_assertions) { 12 * MIB } else { 24 * MIB };
 const DISK_BYTES: u64 = 256 << 20;
 const HOLD: Duration = Duration::from_secs(4);
 /// Longer than a lease lasts: the claim of a lease that ended would count.
@@ -112,7 +112,7 @@ fn fill_hold_and_free(service: &Service, disk: &Disk, long: &str, input: &[u8]) 
     others.put("to delete/large", &input[..MIB]);
     others.put("to delete/small", b"small");
     uploads.put(long, input);
-    service.feed.wait("a few chunks", RESUMES_WITHIN * 3, || (chunks_done(service, long) > 5).then_some(()));
+    wait("a few chunks", RESUMES_WITHIN * 3, || chunks_done(service, long) > 5);
     let stop = Arc::new(AtomicBool::new(false));
     let uploader = upload_all_the_time(others.clone(), stop.clone());
 
