@@ -10,6 +10,13 @@ use filemill_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
+/// As [`queue`] reads them, by place: names are looked up for each row, and every call of an action reads a queue.
+macro_rules! columns {
+    () => {
+        "id, name, created_at, changed_at, visibility, retention, delay, wait, message_bytes_max, dead_letters, receives_max"
+    };
+}
+
 /// With the id that its messages name.
 pub(crate) struct QueueRow {
     pub(crate) id: i64,
@@ -17,7 +24,7 @@ pub(crate) struct QueueRow {
 }
 
 pub(crate) fn find(sql: &Connection, name: &MessageQueueName) -> Step<Option<QueueRow>, MessageError> {
-    let mut statement = sql.prepare_cached("SELECT * FROM message_queues WHERE name = ?1")?;
+    let mut statement = sql.prepare_cached(concat!("SELECT ", columns!(), " FROM message_queues WHERE name = ?1"))?;
     let mut rows = statement.query([name.as_str()])?;
     rows.next()?.map(queue).transpose()
 }
@@ -25,6 +32,15 @@ pub(crate) fn find(sql: &Connection, name: &MessageQueueName) -> Step<Option<Que
 pub(crate) fn need(sql: &Connection, name: &MessageQueueName) -> Step<QueueRow, MessageError> {
     match find(sql, name)? {
         Some(queue) => Ok(queue),
+        None => refuse(MessageError::NotFound(name.clone())),
+    }
+}
+
+/// Where no setting matters.
+pub(crate) fn need_id(sql: &Connection, name: &MessageQueueName) -> Step<i64, MessageError> {
+    let mut statement = sql.prepare_cached("SELECT id FROM message_queues WHERE name = ?1")?;
+    match statement.query_row([name.as_str()], |row| row.get(0)).optional()? {
+        Some(id) => Ok(id),
         None => refuse(MessageError::NotFound(name.clone())),
     }
 }
@@ -54,7 +70,7 @@ pub(crate) fn create(
 }
 
 pub(crate) fn set(tx: &Tx<'_>, name: &MessageQueueName, settings: &MessageQueueSettings) -> Step<(), MessageError> {
-    need(tx.sql, name)?;
+    need_id(tx.sql, name)?;
     check(tx.sql, name, settings)?;
     Ok(write(tx, name, settings)?)
 }
@@ -65,7 +81,7 @@ fn check(sql: &Connection, name: &MessageQueueName, settings: &MessageQueueSetti
         return refuse(MessageError::Invalid(format!("{what}: {why}")));
     }
     if let Some(redrive) = &settings.redrive {
-        need(sql, &redrive.dead_letters)?;
+        need_id(sql, &redrive.dead_letters)?;
     }
     Ok(())
 }
@@ -92,21 +108,25 @@ fn write(tx: &Tx<'_>, name: &MessageQueueName, settings: &MessageQueueSettings) 
 
 /// What it held is removed by `tidy`.
 pub(crate) fn delete(tx: &Tx<'_>, name: &MessageQueueName) -> Step<(), MessageError> {
-    let queue = need(tx.sql, name)?;
-    tx.sql.execute("DELETE FROM message_queues WHERE id = ?1", [queue.id])?;
+    let id = need_id(tx.sql, name)?;
+    tx.sql.execute("DELETE FROM message_queues WHERE id = ?1", [id])?;
     Ok(())
 }
 
 /// The same: messages name the id that the queue had.
 pub(crate) fn purge(tx: &Tx<'_>, name: &MessageQueueName, id: i64) -> Step<(), MessageError> {
-    let queue = need(tx.sql, name)?;
-    tx.sql.execute("UPDATE message_queues SET id = ?2 WHERE id = ?1", [queue.id, id])?;
+    let there = need_id(tx.sql, name)?;
+    tx.sql.execute("UPDATE message_queues SET id = ?2 WHERE id = ?1", [there, id])?;
     Ok(())
 }
 
 pub(crate) fn list(sql: &Connection, wanted: &ListMessageQueues) -> Step<Vec<MessageQueueInfo>, MessageError> {
-    let query = "SELECT * FROM message_queues WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
-        AND (?3 IS NULL OR dead_letters = ?3) ORDER BY name LIMIT ?4";
+    let query = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message_queues WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
+        AND (?3 IS NULL OR dead_letters = ?3) ORDER BY name LIMIT ?4"
+    );
     let mut statement = sql.prepare_cached(query)?;
     let after = wanted.after.as_ref().map_or("", MessageQueueName::as_str);
     let dead_letters = wanted.dead_letters.as_ref().map(MessageQueueName::as_str);
@@ -120,7 +140,7 @@ pub(crate) fn list(sql: &Connection, wanted: &ListMessageQueues) -> Step<Vec<Mes
 
 /// Every queue with its id.
 pub(crate) fn all(sql: &Connection) -> Step<Vec<QueueRow>, MessageError> {
-    let mut statement = sql.prepare_cached("SELECT * FROM message_queues")?;
+    let mut statement = sql.prepare_cached(concat!("SELECT ", columns!(), " FROM message_queues"))?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -131,8 +151,7 @@ pub(crate) fn all(sql: &Connection) -> Step<Vec<QueueRow>, MessageError> {
 
 /// By the index alone, however long the queue.
 pub(crate) fn counts(sql: &Connection, name: &MessageQueueName, now: Timestamp) -> Step<MessageCounts, MessageError> {
-    let queue = need(sql, name)?;
-    let (id, now) = (queue.id, now.as_millis());
+    let (id, now) = (need_id(sql, name)?, now.as_millis());
     let query = "SELECT coalesce(sum(visible_at <= ?2), 0), coalesce(sum(visible_at > ?2 AND receives > 0), 0),
         coalesce(sum(visible_at > ?2 AND receives = 0), 0) FROM messages WHERE queue = ?1";
     let counts = sql.prepare_cached(query)?.query_row([id, now], |row| {
@@ -150,25 +169,24 @@ pub(crate) fn in_flight(sql: &Connection, id: i64, now: Timestamp) -> rusqlite::
 }
 
 fn queue(row: &Row<'_>) -> Step<QueueRow, MessageError> {
-    let duration = |column: &str| row.get(column).map(|n: i64| Duration::from_millis(from_sql(n)));
-    let text = |column: &str| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-    let receives_max: Option<i64> = row.get("receives_max")?;
-    let redrive = match (text("dead_letters")?, receives_max) {
+    let duration = |column: usize| row.get(column).map(|n: i64| Duration::from_millis(from_sql(n)));
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let receives_max: Option<i64> = row.get(10)?;
+    let redrive = match (text(9)?, receives_max) {
         (Some(to), Some(max)) => Some(Redrive { dead_letters: queue_name(to)?, receives_max: count(max) }),
         _ => None,
     };
     let settings = MessageQueueSettings {
-        visibility: duration("visibility")?,
-        retention: duration("retention")?,
-        delay: duration("delay")?,
-        wait: duration("wait")?,
-        message_bytes_max: count(row.get("message_bytes_max")?),
+        visibility: duration(4)?,
+        retention: duration(5)?,
+        delay: duration(6)?,
+        wait: duration(7)?,
+        message_bytes_max: count(row.get(8)?),
         redrive,
     };
-    let name = queue_name(text("name")?.unwrap_or_default())?;
-    let info =
-        MessageQueueInfo { name, settings, created_at: at(row, "created_at")?, changed_at: at(row, "changed_at")? };
-    Ok(QueueRow { id: row.get("id")?, info })
+    let name = queue_name(text(1)?.unwrap_or_default())?;
+    let info = MessageQueueInfo { name, settings, created_at: at(row, 2)?, changed_at: at(row, 3)? };
+    Ok(QueueRow { id: row.get(0)?, info })
 }
 
 pub(crate) fn queue_name(text: &str) -> Step<MessageQueueName, MessageError> {

@@ -189,11 +189,23 @@ struct MessageRow {
     receives: u32,
     first_received_at: Option<Timestamp>,
     given_up_by: Option<MessageQueueName>,
+    content: Content,
 }
 
-/// Those that are visible longest come first.
+/// What was sent, as it lies in `message_bodies`.
+struct Content {
+    id: MessageId,
+    sent_at: Timestamp,
+    attributes: Option<String>,
+    body: String,
+}
+
+/// Those that are visible longest come first; among equals by the rest of the index, so that nothing is sorted.
 fn visible(sql: &Connection, queue: i64, now: Timestamp, limit: usize) -> Step<Vec<MessageRow>, MessageError> {
-    let query = "SELECT * FROM messages WHERE queue = ?1 AND visible_at <= ?2 ORDER BY visible_at, number LIMIT ?3";
+    let query = "SELECT m.number, m.body, m.entered_at, m.receives, m.first_received_at, m.given_up_by,
+        b.message, b.sent_at, b.attributes, b.body
+        FROM messages m LEFT JOIN message_bodies b ON b.id = m.body
+        WHERE m.queue = ?1 AND m.visible_at <= ?2 ORDER BY m.visible_at, m.receives, m.number LIMIT ?3";
     let mut statement = sql.prepare_cached(query)?;
     let mut rows = statement.query(params![queue, now.as_millis(), to_sql(limit as u64)])?;
     let mut found = Vec::new();
@@ -204,15 +216,25 @@ fn visible(sql: &Connection, queue: i64, now: Timestamp, limit: usize) -> Step<V
 }
 
 fn message_row(row: &Row<'_>) -> Step<MessageRow, MessageError> {
-    let first_received_at: Option<i64> = row.get("first_received_at")?;
-    let given_up_by = row.get_ref("given_up_by")?.as_str_or_null().map_err(rusqlite::Error::from)?;
+    let number: i64 = row.get(0)?;
+    let Some(id) = row.get::<_, Option<_>>(6)? else {
+        return Err(unreadable(format_args!("message {number} has no body")));
+    };
+    let first_received_at: Option<i64> = row.get(4)?;
+    let given_up_by = row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?;
     Ok(MessageRow {
-        number: row.get("number")?,
-        body: row.get("body")?,
-        entered_at: at(row, "entered_at")?,
-        receives: count(row.get("receives")?),
+        number,
+        body: row.get(1)?,
+        entered_at: at(row, 2)?,
+        receives: count(row.get(3)?),
         first_received_at: first_received_at.map(Timestamp::from_millis),
         given_up_by: given_up_by.map(queue_name).transpose()?,
+        content: Content {
+            id: MessageId::from_bytes(id),
+            sent_at: at(row, 7)?,
+            attributes: row.get(8)?,
+            body: row.get(9)?,
+        },
     })
 }
 
@@ -235,17 +257,13 @@ fn claim(
         WHERE queue = ?1 AND number = ?2";
     let claimed = params![queue, row.number, until.as_millis(), token, first_received_at.as_millis()];
     tx.sql.prepare_cached(update)?.execute(claimed)?;
-    let mut body =
-        tx.sql.prepare_cached("SELECT message, sent_at, attributes, body FROM message_bodies WHERE id = ?1")?;
-    let mut rows = body.query([row.body])?;
-    let Some(stored) = rows.next()? else { return Err(unreadable(format_args!("message {} has no body", row.number))) };
-    let attributes: Option<String> = stored.get("attributes")?;
+    let Content { id, sent_at, attributes, body } = row.content;
     Ok(ReceivedMessage {
-        id: MessageId::from_bytes(stored.get("message")?),
+        id,
         receipt: Receipt { message: from_sql(row.number), token: from_sql(token) },
-        body: stored.get("body")?,
+        body,
         attributes: attributes.as_deref().map_or_else(|| Ok(Default::default()), from_json)?,
-        sent_at: at(stored, "sent_at")?,
+        sent_at,
         first_received_at,
         receives: row.receives + 1,
         given_up_by: row.given_up_by,
@@ -281,14 +299,14 @@ pub(crate) fn delete(
     receipts: &[Receipt],
     counters: &mut MessageCounters,
 ) -> Step<(), MessageError> {
-    let queue = message_rows::need(tx.sql, name)?;
+    let queue = message_rows::need_id(tx.sql, name)?;
     let newest = "DELETE FROM messages WHERE queue = ?1 AND number = ?2 AND token = ?3 AND receives > 0 RETURNING body";
     for receipt in receipts {
-        let row = params![queue.id, to_sql(receipt.message), to_sql(receipt.token)];
+        let row = params![queue, to_sql(receipt.message), to_sql(receipt.token)];
         let body: Option<i64> = tx.sql.prepare_cached(newest)?.query_row(row, |row| row.get(0)).optional()?;
         if let Some(body) = body {
             tx.sql.prepare_cached("DELETE FROM message_bodies WHERE id = ?1")?.execute([body])?;
-            counters.ended(queue.id);
+            counters.ended(queue);
         }
     }
     Ok(())
@@ -299,14 +317,14 @@ pub(crate) fn change_visibility(
     name: &MessageQueueName,
     changes: &[(Receipt, Duration)],
 ) -> Step<Vec<Visibility>, MessageError> {
-    let queue = message_rows::need(tx.sql, name)?;
+    let queue = message_rows::need_id(tx.sql, name)?;
     let newest = "UPDATE messages SET visible_at = ?4
         WHERE queue = ?1 AND number = ?2 AND token = ?3 AND receives > 0 AND visible_at > ?5";
     let mut answers = Vec::with_capacity(changes.len());
     for (receipt, visibility) in changes {
         let until = tx.now.plus(*visibility);
         let (number, token) = (to_sql(receipt.message), to_sql(receipt.token));
-        let row = params![queue.id, number, token, until.as_millis(), tx.now.as_millis()];
+        let row = params![queue, number, token, until.as_millis(), tx.now.as_millis()];
         let moved = tx.sql.prepare_cached(newest)?.execute(row)? > 0;
         if moved {
             tx.effects.messages.push(News::visible_at(name, until, tx.now));

@@ -6,7 +6,7 @@ use filemill_core::etag::Etag;
 use filemill_core::ids::KeyId;
 use filemill_core::object::{Attributes, BucketName, ObjectInfo, ObjectKey, Sequencer};
 use filemill_core::time::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Row, RowIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,7 +40,7 @@ pub(crate) fn crc_from_sql(n: i64) -> u64 {
     u64::from_ne_bytes(n.to_ne_bytes())
 }
 
-pub(crate) fn at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(crate) fn at(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     Ok(Timestamp::from_millis(row.get(column)?))
 }
 
