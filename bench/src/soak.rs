@@ -25,8 +25,9 @@ const CALIBRATION: u64 = 2000;
 /// Uploads that stand before the oldest is deleted.
 const KEPT: u64 = 2000;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Caches fill and the allocator settles: nothing before this is judged.
+/// Caches fill and the allocator settles: nothing before this is judged. So much of the whole, and at least so long.
 const WARM_UP: f64 = 0.3;
+const WARM_UP_MIN: Duration = Duration::from_secs(240);
 /// Of the mean, in ten minutes.
 const MEMORY_SLOPE_MAX: f64 = 0.01;
 const DESCRIPTORS_SPREAD_MAX: u64 = 16;
@@ -36,7 +37,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// A folder on the disk to use [default: beside this program]
     #[arg(long)]
@@ -180,7 +181,9 @@ fn drain(service: &Service) -> Result<Duration> {
 }
 
 fn judge(looks: &[Look], drained: Duration) -> Result<()> {
-    let warm = &looks[(looks.len() as f64 * WARM_UP) as usize..];
+    let end = looks.last().map_or(0.0, |look| look.at);
+    let warm_from = (end * WARM_UP).max(WARM_UP_MIN.as_secs_f64());
+    let warm = &looks[looks.partition_point(|look| look.at < warm_from)..];
     ensure!(warm.len() >= 5, "too short to judge: {} looks after the warm-up", warm.len());
     let slope = slope_of_mean(warm);
     let of = |field: fn(&Look) -> u64| {
