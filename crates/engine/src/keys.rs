@@ -23,6 +23,9 @@ use tokio::sync::watch;
 
 /// Names that the service's own entries in the audit log have.
 const RESERVED: [&str; 2] = ["admin", "filemill"];
+/// An access key id is this and so many digits of the hex kind, upper case: 20 characters, as S3 clients expect.
+const ACCESS_KEY_START: &str = "FMK";
+const ACCESS_KEY_DIGITS: usize = 17;
 
 /// What the S3 secrets of all keys are made from. Never printed.
 #[derive(Clone)]
@@ -144,7 +147,8 @@ impl Engine {
         let token = format!("{TOKEN_PREFIX}{}", hex::encode(chance));
         let token_sha256 = token_digest(&token);
         // named by the digest of a digest: it says nothing of the token
-        let access_key_id = format!("FMK{}", token_digest(&token_sha256)[..17].to_uppercase());
+        let access_key_id =
+            format!("{ACCESS_KEY_START}{}", token_digest(&token_sha256)[..ACCESS_KEY_DIGITS].to_uppercase());
         let secret = self.s3_secret_of(&access_key_id);
         let s3 = secret.map(|secret| KeyPair { access_key_id: access_key_id.clone(), secret_access_key: secret });
         KeyTicket { key: Key { token_sha256, access_key_id, ..key }, token, s3 }
@@ -240,9 +244,9 @@ impl Engine {
     /// Whose access key it is, if it opens anything now.
     pub async fn principal_of_access_key(&self, id: &str) -> Result<Option<Principal>, CommandError> {
         // what is not of our making is not looked up: a record is found by prefixes too
-        let is_ours =
-            |rest: &str| rest.len() == 17 && rest.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
-        if !id.strip_prefix("FMK").is_some_and(is_ours) {
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
+        let is_ours = |rest: &str| rest.len() == ACCESS_KEY_DIGITS && rest.bytes().all(is_digit);
+        if !id.strip_prefix(ACCESS_KEY_START).is_some_and(is_ours) {
             return Ok(None);
         }
         self.principal(Lookup::AccessKey(id.to_owned())).await
