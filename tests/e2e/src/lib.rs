@@ -26,7 +26,6 @@ pub mod service;
 pub mod stage;
 pub mod tools;
 pub mod trace;
-pub mod trials;
 
 pub use commands::Ran;
 pub use example::Example;

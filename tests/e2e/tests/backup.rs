@@ -3,8 +3,8 @@
 
 use filemill_e2e::inputs::text;
 use filemill_e2e::stage::MANY_CHUNKS;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Ran, Stage};
+use filemill_trials::trials;
 use serde_json::json;
 use std::fs;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //! the wall, as they say.
 
 use filemill_e2e::tools::skip;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Service};
+use filemill_trials::trials;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

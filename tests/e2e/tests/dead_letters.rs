@@ -1,8 +1,8 @@
 //! Dead letters by the command line and across kill -9: listed, grouped, discarded, and redriven exactly once each.
 
 use filemill_e2e::service::JOB_PATIENCE;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage};
+use filemill_trials::trials;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

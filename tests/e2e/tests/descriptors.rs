@@ -3,8 +3,8 @@
 
 use filemill_e2e::inputs::text;
 use filemill_e2e::s3::S3;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage};
+use filemill_trials::trials;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::{self, JoinHandle};

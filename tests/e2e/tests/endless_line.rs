@@ -1,8 +1,8 @@
 //! A file that is one line without an end, larger than anything that holds it: up by the command line from a pipe, cut into
 //! chunks, prefixed once, put together, and down again into a pipe; byte for byte, in little memory.
 
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage, binary};
+use filemill_trials::trials;
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};

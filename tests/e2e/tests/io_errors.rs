@@ -8,8 +8,8 @@ use filemill_e2e::rounds::expect_all_jobs_ended;
 use filemill_e2e::s3::{S3, Unknown};
 use filemill_e2e::stage::MANY_CHUNKS;
 use filemill_e2e::trace::Trace;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Launch, Service};
+use filemill_trials::trials;
 use std::time::{Duration, Instant};
 
 const SMALL: usize = 2_000;

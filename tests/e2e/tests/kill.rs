@@ -2,7 +2,7 @@
 
 use filemill_e2e::ledger::Ledger;
 use filemill_e2e::rounds::{self, Crash};
-use filemill_e2e::trials::trials;
+use filemill_trials::trials;
 
 /// The system goes on, and with it everything that was written: what is answered until the very end counts.
 struct Kill;

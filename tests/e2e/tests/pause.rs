@@ -3,8 +3,8 @@
 
 use filemill_e2e::aftermath::expect_consistent;
 use filemill_e2e::inputs::text;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage};
+use filemill_trials::trials;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};

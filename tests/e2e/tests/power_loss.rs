@@ -4,7 +4,7 @@ use filemill_e2e::Launch;
 use filemill_e2e::ledger::Ledger;
 use filemill_e2e::power::{Disk, Switch};
 use filemill_e2e::rounds::{self, Crash};
-use filemill_e2e::trials::trials;
+use filemill_trials::trials;
 
 struct PowerCut {
     disk: Disk,

@@ -2,8 +2,8 @@
 //! nobody else notices.
 
 use filemill_e2e::inputs::text;
-use filemill_e2e::trials::trials;
 use filemill_e2e::{Service, Stage};
+use filemill_trials::trials;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::str::Bytes;

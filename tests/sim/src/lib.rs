@@ -17,10 +17,8 @@ mod run;
 mod scenario;
 mod service;
 mod slow_reads;
-mod trials;
 
 pub use ledger::{Ledger, Outcome};
 pub use run::{Report, run};
 pub use scenario::{Scenario, bucket};
 pub use slow_reads::SlowReads;
-pub use trials::trials;

@@ -19,7 +19,7 @@ use filemill_core::rule::RuleSet;
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, Engine, EngineConfig, Ports, Registry};
 use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore};
-use filemill_sim::trials;
+use filemill_trials::trials;
 use serde_json::json;
 use shuttle::future::block_on;
 use shuttle::scheduler::RandomScheduler;

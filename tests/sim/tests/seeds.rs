@@ -3,7 +3,8 @@
 //! `FILEMILL_SIM_SEED=N cargo test -p filemill-sim -- --nocapture` replays one with its trace;
 //! `FILEMILL_SIM_SEEDS=A..B` runs a range of them, whatever the gate says.
 
-use filemill_sim::{Report, run, trials};
+use filemill_sim::{Report, run};
+use filemill_trials::trials;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -2,6 +2,7 @@
 //! within a second, without a panic and without a word of a secret.
 
 use super::*;
+use filemill_trials::trials;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::time::Instant;
@@ -131,8 +132,7 @@ fn load(text: &str) -> Result<Config> {
 
 #[test]
 fn hostile_configs_are_read_or_refused_by_name() {
-    let is_gate = std::env::var("FILEMILL_TEST_GATE").is_ok_and(|v| v == "1");
-    let trials: u64 = if is_gate { 1_000_000 } else { 10_000 };
+    let trials: u64 = trials(10_000, 1_000_000);
     let (began, mut read, mut slowest) = (Instant::now(), 0, Duration::ZERO);
     for seed in 0..trials {
         let text = hostile(&mut SmallRng::seed_from_u64(seed));

@@ -4,6 +4,7 @@
 //! 64 MiB at once. A trial is its number: the same number gives the same request.
 
 use crate::spoiler::Spoiler;
+use filemill_trials::trials;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, Once};
@@ -70,7 +71,7 @@ pub fn hear<S: Subject>(set: &'static str) {
 }
 
 fn run<S: Subject>(set: &'static str) -> Vec<String> {
-    let trials = if std::env::var("FILEMILL_TEST_GATE").is_ok_and(|v| v == "1") { GATE_TRIALS } else { TRIALS };
+    let trials = trials(TRIALS, GATE_TRIALS);
     let began = Instant::now();
     let runtime = runtime(set);
     let subject = runtime.block_on(S::open());

@@ -8,9 +8,10 @@ use filemill_core::job::JobStatus;
 use filemill_core::limits;
 use filemill_core::ports::{FileQuery, LeaseRequest, TaskQueue};
 use filemill_memory::FaultPlan;
+use filemill_sim::bucket;
 use filemill_sim::checks::sed;
 use filemill_sim::cluster::{Cluster, in_simulated_time};
-use filemill_sim::{bucket, trials};
+use filemill_trials::trials;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use filemill_core::record::Recorded;
 use filemill_memory::{About, Call, FaultPlan, Line};
 use filemill_sim::checks::sed;
 use filemill_sim::cluster::{Cluster, all_ended, in_simulated_time};
-use filemill_sim::trials;
+use filemill_trials::trials;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -8,7 +8,7 @@ use filemill_core::job::JobStatus;
 use filemill_memory::{Call, Line};
 use filemill_sim::checks::sed;
 use filemill_sim::cluster::{Cluster, all_ended, in_simulated_time};
-use filemill_sim::trials;
+use filemill_trials::trials;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::collections::BTreeMap;

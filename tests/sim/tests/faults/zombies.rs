@@ -11,7 +11,7 @@ use filemill_core::task::TaskKind;
 use filemill_memory::{About, Call, Line};
 use filemill_sim::checks::sed;
 use filemill_sim::cluster::{all_ended, in_simulated_time};
-use filemill_sim::trials;
+use filemill_trials::trials;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! How much a counted test does: little with every change, much before a release. `tests/e2e` says the same in its own
-//! words, because it knows none of our crates.
+//! How much a counted test does: little with every change, much before a release. One switch for all rooms, so that
+//! `.ci/gate` turns all of them.
 
 /// `FILEMILL_TEST_GATE=1` asks for the number of a release.
 pub fn trials<T>(every_change: T, release: T) -> T {
