@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Keys under `hello/` and `csv/` start a rule, others start nothing.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 schema = 1
 [buckets.uploads]
 [buckets.results]

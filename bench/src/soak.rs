@@ -1,5 +1,6 @@
 //! A soak: the service at seven tenths of what it can do, for minutes or hours, and whether it stays as it was: memory that
-//! does not creep, descriptors that do not pile up, a log that stays bounded, a backlog that goes back to nothing.
+//! does not creep, descriptors that do not pile up, a state file and a log that stay bounded, a backlog that goes back to
+//! nothing. Records are kept for ten minutes, so that as many go as come.
 //!
 //! Each unit of load is an upload that starts a job, and the deletion of an older one with its result. A verdict that is
 //! broken ends the program with an error.
@@ -8,13 +9,13 @@ use crate::connection::Connection;
 use crate::input;
 use crate::jobs::{block_on, load};
 use crate::process::Process;
-use crate::service::Service;
+use crate::service::{self, Service};
 use crate::signing::Signer;
 use crate::workplace::Workplace;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Of the measured capacity.
@@ -30,6 +31,11 @@ const WARM_UP: f64 = 0.3;
 const WARM_UP_MIN: Duration = Duration::from_secs(240);
 /// Of the mean, in ten minutes.
 const MEMORY_SLOPE_MAX: f64 = 0.01;
+const RECORDS_KEPT: Duration = Duration::from_secs(600);
+/// Before this the state file still fills, and its free pages settle.
+const STATE_FULL_AFTER: Duration = Duration::from_secs(1500);
+/// Of the mean, in ten minutes.
+const STATE_SLOPE_MAX: f64 = 0.01;
 const DESCRIPTORS_SPREAD_MAX: u64 = 16;
 /// The write-ahead log is restarted at 64 MiB; twice that is out of hand.
 const LOG_BYTES_MAX: u64 = 128 << 20;
@@ -52,21 +58,28 @@ struct Look {
     at: f64,
     memory: u64,
     descriptors: u64,
+    state_bytes: u64,
     log_bytes: u64,
     backlog: u64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let workplace = Workplace::new(args.dir.as_deref(), args.filemill.as_deref())?;
-    let service = Service::start(&workplace, "soak")?;
-    let log = workplace.folder("soak")?.join("data/filemill.db-wal");
+    let service = Service::start_with(&workplace, "soak", &config())?;
+    let data = workplace.folder("soak")?.join("data");
     let capacity = calibrate(&service)?;
     let rate = capacity * SHARE;
     println!("capacity {capacity:.0} jobs a second; {} minutes at {rate:.0}", args.minutes);
-    let looks = block_on(soak(&service, rate, Duration::from_secs(args.minutes * 60), &log))?;
+    let looks = block_on(soak(&service, rate, Duration::from_secs(args.minutes * 60), &data))?;
     let drained = drain(&service)?;
     service.stop()?;
     judge(&looks, drained)
+}
+
+fn config() -> String {
+    let kept = RECORDS_KEPT.as_secs() / 60;
+    let lines = ["jobs", "events", "uploads", "removed_files"].map(|what| format!("{what} = \"{kept}m\"\n"));
+    format!("{}[retention]\n{}", service::CONFIG, lines.concat())
 }
 
 /// Jobs a second, from the first upload to the last job's end.
@@ -88,7 +101,7 @@ fn upload(signer: &Signer, folder: &str, number: u64) -> Vec<u8> {
 }
 
 /// Requests go out at their times, whatever the answers take; a client that falls behind catches up.
-async fn soak(service: &Service, rate: f64, lasts: Duration, log: &std::path::Path) -> Result<Vec<Look>> {
+async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Result<Vec<Look>> {
     let begun = Instant::now();
     let each = Duration::from_secs_f64(CONNECTIONS as f64 / rate);
     let clients = (0..CONNECTIONS as u64).map(|nth| client(service, nth, each, begun, lasts));
@@ -96,12 +109,13 @@ async fn soak(service: &Service, rate: f64, lasts: Duration, log: &std::path::Pa
         let mut looks = Vec::new();
         while begun.elapsed() < lasts {
             tokio::time::sleep(LOOK_EVERY).await;
-            let look = look(service, begun, log)?;
+            let look = look(service, begun, data)?;
             println!(
-                "{:6.0} s  {:7.1} MiB  {:4} descriptors  log {:6.1} MiB  backlog {}",
+                "{:6.0} s  {:7.1} MiB  {:4} descriptors  state {:7.1} MiB  log {:6.1} MiB  backlog {}",
                 look.at,
                 look.memory as f64 / 1048576.0,
                 look.descriptors,
+                look.state_bytes as f64 / 1048576.0,
                 look.log_bytes as f64 / 1048576.0,
                 look.backlog
             );
@@ -135,13 +149,15 @@ async fn client(service: &Service, nth: u64, each: Duration, begun: Instant, las
     Ok(())
 }
 
-fn look(service: &Service, begun: Instant, log: &std::path::Path) -> Result<Look> {
+fn look(service: &Service, begun: Instant, data: &Path) -> Result<Look> {
     let process: Process = service.process();
+    let bytes = |file| fs::metadata(data.join(file)).map_or(0, |file| file.len());
     Ok(Look {
         at: begun.elapsed().as_secs_f64(),
         memory: process.memory()?,
         descriptors: fs::read_dir(format!("/proc/{}/fd", process.0))?.count() as u64,
-        log_bytes: fs::metadata(log).map_or(0, |file| file.len()),
+        state_bytes: bytes("filemill.db"),
+        log_bytes: bytes("filemill.db-wal"),
         backlog: backlog(service)?,
     })
 }
@@ -185,7 +201,7 @@ fn judge(looks: &[Look], drained: Duration) -> Result<()> {
     let warm_from = (end * WARM_UP).max(WARM_UP_MIN.as_secs_f64());
     let warm = &looks[looks.partition_point(|look| look.at < warm_from)..];
     ensure!(warm.len() >= 5, "too short to judge: {} looks after the warm-up", warm.len());
-    let slope = slope_of_mean(warm);
+    let slope = slope_of_mean(warm, |look| look.memory);
     let of = |field: fn(&Look) -> u64| {
         let values = || warm.iter().map(field);
         (values().min().unwrap_or(0), values().max().unwrap_or(0))
@@ -199,16 +215,24 @@ fn judge(looks: &[Look], drained: Duration) -> Result<()> {
     ensure!(slope < MEMORY_SLOPE_MAX, "memory creeps");
     ensure!(most - fewest <= DESCRIPTORS_SPREAD_MAX, "descriptors pile up");
     ensure!(log_bytes <= LOG_BYTES_MAX, "the log grows");
+    let full = &looks[looks.partition_point(|look| look.at < STATE_FULL_AFTER.as_secs_f64())..];
+    if full.len() < 60 {
+        println!("it stays as it was; too short to judge the state file, which fills for {STATE_FULL_AFTER:?}");
+        return Ok(());
+    }
+    let slope = slope_of_mean(full, |look| look.state_bytes);
+    println!("state file {:+.2} % in ten minutes", slope * 100.0);
+    ensure!(slope < STATE_SLOPE_MAX, "the state file grows");
     println!("it stays as it was");
     Ok(())
 }
 
-/// Least squares: how much of its mean the memory gains in ten minutes.
-fn slope_of_mean(looks: &[Look]) -> f64 {
+/// Least squares: how much of its mean a field gains in ten minutes.
+fn slope_of_mean(looks: &[Look], field: fn(&Look) -> u64) -> f64 {
     let count = looks.len() as f64;
     let mean = |values: &dyn Fn(&Look) -> f64| looks.iter().map(values).sum::<f64>() / count;
-    let (time, memory) = (mean(&|look| look.at), mean(&|look| look.memory as f64));
-    let covariance: f64 = looks.iter().map(|look| (look.at - time) * (look.memory as f64 - memory)).sum();
+    let (time, value) = (mean(&|look| look.at), mean(&|look| field(look) as f64));
+    let covariance: f64 = looks.iter().map(|look| (look.at - time) * (field(look) as f64 - value)).sum();
     let variance: f64 = looks.iter().map(|look| (look.at - time).powi(2)).sum();
-    covariance / variance * 600.0 / memory
+    covariance / variance * 600.0 / value
 }

@@ -3,7 +3,7 @@
 use crate::failure::Step;
 use crate::rows::to_sql;
 use crate::writer::Tx;
-use filemill_core::ids::{JobId, UploadId};
+use filemill_core::job::JobStatus;
 use filemill_core::ports::{Expired, Expiry, StateError};
 use filemill_core::time::Timestamp;
 use rusqlite::{Connection, Params, params};
@@ -11,14 +11,15 @@ use rusqlite::{Connection, Params, params};
 /// By their key.
 #[derive(Debug, Default)]
 pub(crate) struct Overdue {
-    jobs: Vec<i64>,
+    jobs: Vec<(JobStatus, i64)>,
     events: Vec<i64>,
     uploads: Vec<String>,
     removed_files: Vec<String>,
 }
 
+/// The index of ended jobs is taken only if the query says its condition word by word.
 const ENDED_JOB: &str =
-    "status IN ('completed', 'failed', 'cancelled') AND json_extract(document, '$.finished_at') < ?2";
+    "status IN ('completed', 'failed', 'cancelled') AND status = ?1 AND json_extract(document, '$.finished_at') < ?2";
 const ENDED_UPLOAD: &str = "status <> 'pending' AND expires_at < ?2";
 const REMOVED_FILE: &str = "removed_at < ?2";
 
@@ -26,11 +27,13 @@ const REMOVED_FILE: &str = "removed_at < ?2";
 pub(crate) fn overdue(sql: &Connection, expiry: &Expiry, limit: u32) -> Step<Overdue, StateError> {
     let mut found = Overdue::default();
     let mut left = limit as usize;
-    if let Some(before) = expiry.jobs {
-        // ids begin with the time of birth, so that younger jobs are not even read
-        let query = format!("SELECT number FROM jobs WHERE id < ?1 AND {ENDED_JOB} LIMIT ?3");
-        found.jobs = keys(sql, &query, params![JobId::first_of(before), before.to_string(), to_sql(left as u64)])?;
-        left -= found.jobs.len();
+    let query = format!("SELECT number FROM jobs INDEXED BY jobs_by_end WHERE {ENDED_JOB} LIMIT ?3");
+    for status in JobStatus::ALL {
+        if let Some(before) = expiry.jobs_of(status) {
+            let jobs = keys(sql, &query, params![status.as_str(), before.to_string(), to_sql(left as u64)])?;
+            left -= jobs.len();
+            found.jobs.extend(jobs.into_iter().map(|number| (status, number)))
+        }
     }
     if let Some(before) = expiry.events {
         // the oldest come first; if those are young, so are all
@@ -39,9 +42,9 @@ pub(crate) fn overdue(sql: &Connection, expiry: &Expiry, limit: u32) -> Step<Ove
         left -= found.events.len();
     }
     if let Some(before) = expiry.uploads {
-        let query = format!("SELECT id FROM uploads WHERE id < ?1 AND {ENDED_UPLOAD} LIMIT ?3");
-        found.uploads =
-            keys(sql, &query, params![UploadId::first_of(before), before.as_millis(), to_sql(left as u64)])?;
+        let query =
+            "SELECT id FROM uploads INDEXED BY uploads_ended WHERE status <> 'pending' AND expires_at < ?1 LIMIT ?2";
+        found.uploads = keys(sql, query, params![before.as_millis(), to_sql(left as u64)])?;
         left -= found.uploads.len();
     }
     if let Some(before) = expiry.removed_files {
@@ -59,12 +62,12 @@ fn keys<K: rusqlite::types::FromSql>(sql: &Connection, query: &str, values: impl
 
 /// Whatever changed meanwhile stays.
 pub(crate) fn remove(tx: &Tx<'_>, overdue: &Overdue, expiry: &Expiry) -> rusqlite::Result<Expired> {
-    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
     let mut expired = Expired::default();
-    let mut job = tx.sql.prepare_cached(&format!("DELETE FROM jobs WHERE number = ?1 AND {ENDED_JOB}"))?;
-    for number in &overdue.jobs {
-        expired.jobs += job.execute(params![number, text(expiry.jobs)])? as u64;
+    let mut job = tx.sql.prepare_cached(&format!("DELETE FROM jobs WHERE number = ?3 AND {ENDED_JOB}"))?;
+    for (status, number) in &overdue.jobs {
+        let before = expiry.jobs_of(*status).map(|at| at.to_string());
+        expired.jobs += job.execute(params![status.as_str(), before, number])? as u64;
     }
     let mut event = tx.sql.prepare_cached("DELETE FROM events WHERE seq = ?1")?;
     for seq in &overdue.events {

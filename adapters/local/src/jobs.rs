@@ -51,7 +51,8 @@ pub(crate) fn page_of<T>(mut found: Vec<T>, limit: u32) -> Page<T> {
 /// By rule. Times as text sort by time.
 pub(crate) fn ended(sql: &Connection, since: Timestamp) -> Step<BTreeMap<RuleId, EndedJobs>, StateError> {
     let query = "SELECT rule, status, count(*), sum(ifnull(json_extract(document, '$.throttles'), 0) > 0) FROM jobs
-        WHERE status IN ('completed', 'failed') AND json_extract(document, '$.finished_at') >= ?1 GROUP BY rule, status";
+        INDEXED BY jobs_by_end WHERE status IN ('completed', 'failed', 'cancelled') AND status <> 'cancelled'
+        AND json_extract(document, '$.finished_at') >= ?1 GROUP BY rule, status";
     let mut statement = sql.prepare_cached(query)?;
     let mut rows = statement.query([since.to_string()])?;
     let mut ended: BTreeMap<RuleId, EndedJobs> = BTreeMap::new();

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0007_message_queues.sql"),
     include_str!("schema/0008_owners.sql"),
     include_str!("schema/0009_ended_jobs.sql"),
+    include_str!("schema/0010_what_ended_by_time.sql"),
 ];
 
 pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {

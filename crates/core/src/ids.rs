@@ -192,20 +192,6 @@ impl DeliveryId {
 /// Crockford's alphabet in lower case: no i, l, o, u.
 const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-impl JobId {
-    /// Jobs born before `at` have smaller ids, all others have not.
-    pub fn first_of(at: Timestamp) -> String {
-        sortable_from(Self::PREFIX, at)
-    }
-}
-
-impl UploadId {
-    /// Uploads made before `at` have smaller ids, all others have not.
-    pub fn first_of(at: Timestamp) -> String {
-        sortable_from(Self::PREFIX, at)
-    }
-}
-
 /// The smallest id of this kind that was made at `at` or later: ids that begin with their time sort by it.
 pub(crate) fn sortable_from(prefix: &str, at: Timestamp) -> String {
     format!("{prefix}{}", sortable(at, &[0; 10]))

@@ -5,6 +5,7 @@
 use crate::Engine;
 use crate::error::CommandError;
 use crate::key_cache::Lookup;
+use crate::sweeper::Swept;
 use filemill_core::access::{Place, Principal, Reach, Role, TenantName};
 use filemill_core::audit::Actor;
 use filemill_core::ids::KeyId;
@@ -327,17 +328,19 @@ impl Engine {
     }
 
     /// Keys that ended long ago are forgotten.
-    pub(crate) async fn forget_old_keys(&self) -> Result<(), CommandError> {
+    pub(crate) async fn forget_old_keys(&self) -> Result<Swept, CommandError> {
         let before = self.now().minus(limits::KEY_KEPT);
+        let mut forgotten = 0;
         for record in self.inner.ports.state.due_records(RecordKind::Key, before, limits::SWEEP_BATCH).await? {
             let Record { kind, id, rev, .. } = record;
             let changes = ChangeSet::new().with(Change::RemoveRecord { kind, id, rev });
             match self.inner.ports.state.commit(changes, Durability::Lazy).await {
-                Ok(_) | Err(StateError::Conflict(_)) => {}
+                Ok(_) => forgotten += 1,
+                Err(StateError::Conflict(_)) => {}
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(())
+        Ok(Swept::after(forgotten, limits::SWEEP_BATCH))
     }
 }
 

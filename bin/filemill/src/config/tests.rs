@@ -229,7 +229,8 @@ fn times_are_read_and_bounded() {
     assert_eq!(engine_of("schema = 1\n[reconcile]\nenabled = false\n").reconcile.every, None);
     for (text, word) in [
         ("[buckets.results]\nexpire_after = \"1s\"\n", "buckets.results.expire_after is 1s; use \"1m\" to"),
-        ("[retention]\njobs = \"1h\"\n", "retention.jobs is 1h; use \"1d\" to"),
+        ("[retention]\njobs = \"9m\"\n", "retention.jobs is 9m; use \"10m\" to"),
+        ("[retention]\ndead_letters = \"1h\"\n", "retention.dead_letters is 1h; use \"1d\" to"),
         ("[retention]\njobs = \"always\"\n", "or \"never\""),
         ("[retention]\njbos = \"9d\"\n", "jbos"),
         ("[reconcile]\nevery = \"1s\"\n", "reconcile.every"),

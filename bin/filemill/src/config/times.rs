@@ -9,8 +9,10 @@ use std::time::Duration;
 const RECONCILE_RANGE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(7 * 86_400);
 const SETTLE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 const EXPIRY_RANGE: RangeInclusive<Duration> = Duration::from_secs(60)..=YEARS_100;
-/// At least a day: what is removed sooner could still be announced, asked for or finished.
-const RETENTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(86_400)..=YEARS_100;
+/// What is removed sooner could still be announced, asked for or finished.
+const RETENTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(600)..=YEARS_100;
+/// At least a day for what somebody has to see.
+const LONG_RETENTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(86_400)..=YEARS_100;
 const YEARS_100: Duration = Duration::from_secs(36_500 * 86_400);
 
 pub(super) fn reconcile(file: &file::Reconcile) -> ReconcileSettings {
@@ -44,17 +46,17 @@ pub(super) fn check(file: &ConfigFile) -> Result<(), String> {
         lasts(&format!("buckets.{name}.expire_after"), bucket.expire_after, &EXPIRY_RANGE)?;
     }
     let kept = &file.retention;
-    for (key, kept) in [
-        ("jobs", kept.jobs),
-        ("events", kept.events),
-        ("uploads", kept.uploads),
-        ("removed_files", kept.removed_files),
-        ("deliveries", kept.deliveries),
-        ("dead_letters", kept.dead_letters),
-        ("audit", kept.audit),
+    for (key, kept, range) in [
+        ("jobs", kept.jobs, &RETENTION_RANGE),
+        ("events", kept.events, &RETENTION_RANGE),
+        ("uploads", kept.uploads, &RETENTION_RANGE),
+        ("removed_files", kept.removed_files, &RETENTION_RANGE),
+        ("deliveries", kept.deliveries, &RETENTION_RANGE),
+        ("dead_letters", kept.dead_letters, &LONG_RETENTION_RANGE),
+        ("audit", kept.audit, &LONG_RETENTION_RANGE),
     ] {
         if let Some(Kept::For(time)) = kept {
-            lasts(&format!("retention.{key}"), Some(time), &RETENTION_RANGE)?;
+            lasts(&format!("retention.{key}"), Some(time), range)?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::Engine;
 use crate::error::CommandError;
+use crate::sweeper::Swept;
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::DeliveryId;
 use filemill_core::limits;
@@ -9,12 +10,12 @@ use filemill_core::ports::{Change, ChangeSet, Durability, StateError};
 use filemill_core::record::{RecordKind, RecordOrder, RecordQuery, Recorded};
 use std::time::Duration;
 
-/// One batch of each; idempotent.
-pub(crate) async fn forget_old(engine: &Engine) -> Result<(), CommandError> {
+/// One batch of each status; idempotent.
+pub(crate) async fn forget_old(engine: &Engine) -> Result<Swept, CommandError> {
     bury_overdue(engine).await?;
-    let Some(kept) = engine.inner.config.retention.deliveries else { return Ok(()) };
-    forget(engine, DeliveryStatus::Delivered, kept).await?;
-    forget(engine, DeliveryStatus::Dead, kept).await
+    let Some(kept) = engine.inner.config.retention.deliveries else { return Ok(Swept::All) };
+    let delivered = forget(engine, DeliveryStatus::Delivered, kept).await?;
+    Ok(delivered.and(forget(engine, DeliveryStatus::Dead, kept).await?))
 }
 
 /// The oldest that were made longer ago than `age`.
@@ -49,19 +50,21 @@ async fn bury_overdue(engine: &Engine) -> Result<(), CommandError> {
     }
 }
 
-async fn forget(engine: &Engine, status: DeliveryStatus, age: Duration) -> Result<(), CommandError> {
+async fn forget(engine: &Engine, status: DeliveryStatus, age: Duration) -> Result<Swept, CommandError> {
     let page = engine.inner.ports.state.records(&older(engine, age).with("status", Some(status.as_str()))).await?;
     if page.items.is_empty() {
-        return Ok(());
+        return Ok(Swept::All);
     }
+    let swept = Swept::after(page.items.len(), limits::SWEEP_BATCH);
     let removed = page.items.into_iter().map(|record| Change::RemoveRecord {
         kind: RecordKind::Delivery,
         id: record.id,
         rev: record.rev,
     });
     match engine.commit(ChangeSet { changes: removed.collect() }, Durability::Lazy).await {
+        Ok(_) => Ok(swept),
         // one was sent again meanwhile: the next sweep looks anew
-        Ok(_) | Err(StateError::Conflict(_)) => Ok(()),
+        Err(StateError::Conflict(_)) => Ok(Swept::All),
         Err(e) => Err(e.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Records of [`RecordKind`] that are older than they are kept: by the time in their ids, the oldest first.
 
+use super::Swept;
 use crate::Engine;
 use crate::config::Retention;
 use crate::error::CommandError;
@@ -10,8 +11,11 @@ use filemill_core::record::{Record, RecordKind, RecordOrder, RecordQuery};
 use filemill_core::time::Timestamp;
 use std::time::Duration;
 
-/// Pages of one sweep and kind; the next sweep goes on.
+/// Pages of a kind in a row, so that no other duty waits for long.
 const PAGES_MAX: u32 = 100;
+
+/// How much came of an upload is not forgotten while more may come of it.
+const ORIGINALS_KEPT_MIN: Duration = Duration::from_secs(86_400);
 
 /// How long each kind is kept, and how its ids begin.
 fn kept(retention: &Retention) -> [(RecordKind, &'static str, Option<Duration>); 5] {
@@ -19,25 +23,33 @@ fn kept(retention: &Retention) -> [(RecordKind, &'static str, Option<Duration>);
         (RecordKind::DeadLetter, DeadLetterId::PREFIX, retention.dead_letters),
         (RecordKind::Redrive, RedriveId::PREFIX, retention.dead_letters),
         (RecordKind::Backfill, BackfillId::PREFIX, retention.jobs),
-        (RecordKind::DerivedObjects, OriginalId::PREFIX, retention.jobs),
+        (RecordKind::DerivedObjects, OriginalId::PREFIX, retention.jobs.map(|kept| kept.max(ORIGINALS_KEPT_MIN))),
         (RecordKind::Audit, AuditId::PREFIX, retention.audit),
     ]
 }
 
-pub(super) async fn expire(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn expire(engine: &Engine) -> Result<Swept, CommandError> {
     let now = engine.now();
+    let mut swept = Swept::All;
     for (kind, prefix, kept) in kept(&engine.inner.config.retention) {
         let Some(kept) = kept else { continue };
-        let removed = expire_kind(engine, kind, prefix, now.minus(kept)).await?;
+        let (removed, came) = expire_kind(engine, kind, prefix, now.minus(kept)).await?;
+        swept = swept.and(came);
         if removed > 0 {
             metrics::counter!("filemill_expired_total", "what" => kind.as_str()).increment(removed);
             tracing::info!(what = kind.as_str(), removed, "old records removed");
         }
     }
-    Ok(())
+    Ok(swept)
 }
 
-async fn expire_kind(engine: &Engine, kind: RecordKind, prefix: &str, end: Timestamp) -> Result<u64, CommandError> {
+/// Answers how many were removed too.
+async fn expire_kind(
+    engine: &Engine,
+    kind: RecordKind,
+    prefix: &str,
+    end: Timestamp,
+) -> Result<(u64, Swept), CommandError> {
     let (order, limit) = (RecordOrder::OldestFirst, limits::SWEEP_BATCH);
     let mut query = RecordQuery { order, limit, ..RecordQuery::of(kind) }.between(prefix, None, Some(end));
     let mut removed = 0;
@@ -46,10 +58,11 @@ async fn expire_kind(engine: &Engine, kind: RecordKind, prefix: &str, end: Times
         query.after = page.items.last().map(|record| record.id.clone());
         removed += remove(engine, page.items).await?;
         if !page.more {
-            break;
+            return Ok((removed, Swept::All));
         }
     }
-    Ok(removed)
+    // where none could go, the next look would find the same ones
+    Ok((removed, if removed > 0 { Swept::More } else { Swept::All }))
 }
 
 /// One that something is still due of stays, and one that changes meanwhile.

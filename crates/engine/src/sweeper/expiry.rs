@@ -1,8 +1,9 @@
 //! Objects of a bucket whose `expire_after` has passed are removed by an ordinary deletion, which is announced as any other.
 //!
-//! A page of each such bucket in a sweep, so that a bucket of any size costs little at a time. Spared are objects that an
+//! A page of each such bucket at a time, then a rest once it was looked through. Spared are objects that an
 //! open job reads, until it has ended, and versions that ingest has not recorded yet.
 
+use super::Swept;
 use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::archive::ARCHIVE_KIND;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Objects of a bucket looked at in one sweep.
+/// Objects of a bucket looked at in one go.
 const PAGE: u32 = 1000;
 /// A bucket that was looked through is not looked at again before a hundredth of its time has passed, within these.
 const REST_MIN: Duration = Duration::from_secs(5);
@@ -39,21 +40,22 @@ impl Cursors {
     }
 }
 
-pub(super) async fn expire_objects(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn expire_objects(engine: &Engine) -> Result<Swept, CommandError> {
+    let mut swept = Swept::All;
     for (bucket, settings) in &engine.inner.config.buckets {
         if let Some(expire_after) = settings.expire_after {
-            expire_page(engine, bucket, expire_after).await?;
+            swept = swept.and(expire_page(engine, bucket, expire_after).await?);
         }
     }
-    Ok(())
+    Ok(swept)
 }
 
-async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duration) -> Result<(), CommandError> {
+async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duration) -> Result<Swept, CommandError> {
     let cursors = &engine.inner.expiry;
     let cursor = cursors.all().get(bucket).cloned().unwrap_or_default();
     let now = engine.now();
     if now < cursor.rests_until {
-        return Ok(());
+        return Ok(Swept::All);
     }
     let query = ListObjects {
         bucket: bucket.clone(),
@@ -64,7 +66,7 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         limit: PAGE,
     };
     let page = match engine.inner.ports.blobs.list(&query).await {
-        Err(BlobError::NotFound(_)) => return Ok(()),
+        Err(BlobError::NotFound(_)) => return Ok(Swept::All),
         other => other?,
     };
     let born_before = now.minus(expire_after);
@@ -79,12 +81,12 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
             }
         }
     }
-    let rests_until = match page.next {
-        Some(_) => Timestamp::ZERO,
-        None => now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX)),
+    let (rests_until, swept) = match page.next {
+        Some(_) => (Timestamp::ZERO, Swept::More),
+        None => (now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX)), Swept::All),
     };
     cursors.all().insert(bucket.clone(), Cursor { after: page.next, rests_until });
-    Ok(())
+    Ok(swept)
 }
 
 async fn expire(engine: &Engine, object: &ObjectInfo) -> Result<(), CommandError> {

@@ -1,5 +1,6 @@
 //! Records that are kept for a time and are older: ended jobs, events, uploads, and what is known of files that are gone.
 
+use super::Swept;
 use crate::Engine;
 use crate::config::Retention;
 use crate::error::CommandError;
@@ -7,26 +8,30 @@ use filemill_core::limits;
 use filemill_core::ports::{Expired, Expiry};
 use filemill_core::time::Timestamp;
 
-/// In steps, so that nobody waits for long; what one sweep does not manage the next one does.
+/// In steps, so that no other duty waits for long.
 const STEPS_MAX: u32 = 100;
 
-pub(super) async fn expire_records(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn expire_records(engine: &Engine) -> Result<Swept, CommandError> {
     let expiry = expiry_at(engine.now(), &engine.inner.config.retention);
     let mut all = Expired::default();
+    let mut swept = Swept::More;
     for _ in 0..STEPS_MAX {
         let expired = engine.inner.ports.state.expire(&expiry, limits::SWEEP_BATCH).await?;
         all += expired;
         if expired.total() < u64::from(limits::SWEEP_BATCH) {
+            swept = Swept::All;
             break;
         }
     }
     tell(all);
-    Ok(())
+    Ok(swept)
 }
 
 fn expiry_at(now: Timestamp, retention: &Retention) -> Expiry {
     Expiry {
         jobs: retention.jobs.map(|kept| now.minus(kept)),
+        // a dead letter is of no use without its job
+        failed_jobs: retention.jobs.zip(retention.dead_letters).map(|(jobs, letters)| now.minus(jobs.max(letters))),
         events: retention.events.map(|kept| now.minus(kept)),
         uploads: retention.uploads.map(|kept| now.minus(kept)),
         removed_files: retention.removed_files.map(|kept| now.minus(kept)),

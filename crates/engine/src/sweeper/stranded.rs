@@ -1,5 +1,6 @@
 //! Open jobs without a task. The invariant says that there are none; if a bug or a damaged store made one, it goes on.
 
+use super::Swept;
 use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::job::Job;
@@ -8,7 +9,8 @@ use filemill_core::limits;
 use filemill_core::ports::{Durability, StateError};
 use std::collections::BTreeSet;
 
-pub(super) async fn revive_stranded_jobs(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn revive_stranded_jobs(engine: &Engine) -> Result<Swept, CommandError> {
+    let mut revived = 0;
     for job in engine.inner.ports.state.stranded_jobs(limits::SWEEP_BATCH).await? {
         let happening = Happening::Stranded { chunks: chunks_without_record(engine, &job).await? };
         let snapshot = Snapshot { job: &job, held: None, chunk_recorded: false };
@@ -16,6 +18,7 @@ pub(super) async fn revive_stranded_jobs(engine: &Engine) -> Result<(), CommandE
         if let Decision::Commit { changes, .. } = decision {
             match engine.commit(changes, Durability::Lazy).await {
                 Ok(_) => {
+                    revived += 1;
                     metrics::counter!("filemill_jobs_revived_total").increment(1);
                     tracing::warn!(job = %job.id, "job had no task and got one");
                 }
@@ -24,7 +27,7 @@ pub(super) async fn revive_stranded_jobs(engine: &Engine) -> Result<(), CommandE
             }
         }
     }
-    Ok(())
+    Ok(Swept::after(revived, limits::SWEEP_BATCH))
 }
 
 /// The first few of the chunks that were begun.

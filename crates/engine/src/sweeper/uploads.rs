@@ -1,5 +1,6 @@
 //! Promises to upload that nobody kept end as `expired`, visible, with their parts removed.
 
+use super::Swept;
 use super::multiparts::abort;
 use crate::Engine;
 use crate::error::CommandError;
@@ -9,9 +10,10 @@ use filemill_core::ports::{Change, ChangeSet, Durability, MultipartRef, StateErr
 use filemill_core::upload::{Upload, UploadStatus};
 use serde_json::json;
 
-pub(super) async fn expire_uploads(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn expire_uploads(engine: &Engine) -> Result<Swept, CommandError> {
     let ports = &engine.inner.ports;
     let now = engine.now();
+    let mut expired = 0;
     for upload in ports.state.overdue_uploads(now.minus(limits::UPLOAD_GRACE), limits::SWEEP_BATCH).await? {
         if let Some(id) = upload.multipart.clone() {
             abort(engine, &MultipartRef { bucket: upload.bucket.clone(), key: upload.key.clone(), id }).await?;
@@ -24,10 +26,11 @@ pub(super) async fn expire_uploads(engine: &Engine) -> Result<(), CommandError> 
         let upload = Upload { status: UploadStatus::Expired, ..upload };
         let changes = ChangeSet::new().with(Change::UpdateUpload { upload, was }).with(Change::Emit(event));
         match engine.commit(changes, Durability::Lazy).await {
-            // a conflict: it was kept after all
-            Ok(_) | Err(StateError::Conflict(_)) => {}
+            Ok(_) => expired += 1,
+            // it was kept after all
+            Err(StateError::Conflict(_)) => {}
             Err(e) => return Err(e.into()),
         }
     }
-    Ok(())
+    Ok(Swept::after(expired, limits::SWEEP_BATCH))
 }

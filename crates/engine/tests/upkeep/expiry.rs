@@ -6,6 +6,7 @@ use filemill_core::access::Principal;
 use filemill_core::event::EventKind;
 use filemill_core::ids::FileId;
 use filemill_core::job::{Job, JobStatus};
+use filemill_core::limits;
 use filemill_core::ports::{BlobStore, Change, ChangeSet, Durability, FileQuery, StateStore};
 use filemill_engine::{BucketSettings, EngineConfig};
 use std::time::Duration;
@@ -109,6 +110,56 @@ async fn records_go_when_their_time_is_over_and_open_ones_never() {
     assert!(service.store.job(&open.id).await.expect("a store").is_some(), "it has not ended");
     let result = service.engine.file(&Principal::service(), &FileId::of("results", "a")).await;
     assert!(result.is_ok(), "a file that is there has its record for ever");
+}
+
+/// More than any duty does at a time.
+#[tokio::test(start_paused = true)]
+async fn what_came_fast_goes_within_one_sweep() {
+    let (_, store) = build(vec![hello()], true);
+    let day = 24 * HOUR;
+    let engine = engine_on(&store, vec![hello()], |config| {
+        config.retention.jobs = Some(day);
+        config.retention.removed_files = Some(day);
+    });
+    let service = running(engine, store).await;
+    service.put("a", Bytes::from_static(b"x")).await;
+    let job = service.ended("a").await.remove(0);
+    for n in 0..101 {
+        let ended = (0..100).map(|m| {
+            let id = filemill_core::ids::JobId::of("b", "k", &format!("{n} {m}"), "r", job.created_at);
+            Change::InsertJob(Box::new(Job { id, rev: 1, ..job.clone() }))
+        });
+        service.store.commit(ChangeSet { changes: ended.collect() }, Durability::Synced).await.expect("ended jobs");
+    }
+    let made_at = tokio::time::Instant::now();
+    service.store.delete(&bucket("uploads"), &key("a"), Default::default()).await.expect("deleted");
+    tokio::time::sleep(day - made_at.elapsed() - Duration::from_secs(60)).await;
+    assert_eq!(service.store.snapshot().jobs.len(), 10_101);
+    tokio::time::sleep(Duration::from_secs(60) + 2 * limits::SWEEP_INTERVAL).await;
+    let snapshot = service.store.snapshot();
+    assert_eq!(snapshot.jobs.len(), 0);
+    assert!(service.store.file(&FileId::of("uploads", "a")).await.expect("a store").is_none(), "others had their turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_job_stays_as_long_as_its_dead_letter() {
+    let (_, store) = build(vec![hello()], true);
+    let engine = engine_on(&store, vec![hello()], |config| {
+        config.retention.jobs = Some(HOUR);
+        config.retention.dead_letters = Some(24 * HOUR);
+    });
+    let service = running(engine, store).await;
+    service.put("a", Bytes::from_static(b"x")).await;
+    let completed = service.ended("a").await.remove(0);
+    let id = filemill_core::ids::JobId::of("b", "k", "1", "r", completed.created_at);
+    let failed = Job { id, rev: 1, status: JobStatus::Failed, ..completed.clone() };
+    let born = ChangeSet::new().with(Change::InsertJob(Box::new(failed.clone())));
+    service.store.commit(born, Durability::Synced).await.expect("a failed job");
+    tokio::time::sleep(2 * HOUR).await;
+    assert!(service.store.job(&completed.id).await.expect("a store").is_none());
+    assert!(service.store.job(&failed.id).await.expect("a store").is_some());
+    tokio::time::sleep(24 * HOUR).await;
+    assert!(service.store.job(&failed.id).await.expect("a store").is_none());
 }
 
 fn name(text: &str) -> filemill_core::rule::QueueName {

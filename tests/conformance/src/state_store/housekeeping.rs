@@ -100,7 +100,11 @@ pub async fn what_ended_long_ago_expires_and_nothing_else(backend: Backend) {
         Job { finished_at: Some(finished), ..job }
     };
     let (old, young, open) = (ended("old", at(10)), ended("young", at(30)), job("open", 1));
-    for job in [&old, &young, &open] {
+    let done = |name, status, secs| Job { status, finished_at: Some(at(secs)), ..job(name, 1) };
+    let completed = done("completed", JobStatus::Completed, 11);
+    let cancelled = done("cancelled", JobStatus::Cancelled, 11);
+    let just_completed = done("just completed", JobStatus::Completed, 12);
+    for job in [&old, &young, &open, &completed, &cancelled, &just_completed] {
         stored_job(&backend, job, &[]).await;
     }
     let (pending, received) =
@@ -118,13 +122,27 @@ pub async fn what_ended_long_ago_expires_and_nothing_else(backend: Backend) {
     let nothing = backend.state.expire(&Expiry::default(), 100).await.expect("expire");
     assert_eq!(nothing, Expired::default(), "what has no time is kept");
     let before = Some(at(20));
-    let expiry = Expiry { jobs: before, events: before, uploads: Some(at(100_000)), removed_files: before };
+    let expiry = Expiry {
+        jobs: Some(at(12)),
+        failed_jobs: before,
+        events: before,
+        uploads: Some(at(100_000)),
+        removed_files: before,
+    };
     let mut all = Expired::default();
-    for _ in 0..5 {
+    for _ in 0..7 {
         all += backend.state.expire(&expiry, 1).await.expect("expire");
     }
-    assert_eq!(all, Expired { jobs: 1, events: 1, uploads: 1, removed_files: 1 }, "one at a time");
-    for (job, is_there) in [(&old, false), (&young, true), (&open, true)] {
+    assert_eq!(all, Expired { jobs: 3, events: 1, uploads: 1, removed_files: 1 }, "one at a time");
+    let jobs = [
+        (&old, false),
+        (&young, true),
+        (&open, true),
+        (&completed, false),
+        (&cancelled, false),
+        (&just_completed, true),
+    ];
+    for (job, is_there) in jobs {
         assert_eq!(backend.state.job(&job.id).await.expect("job").is_some(), is_there, "{job:?}");
     }
     for (upload, is_there) in [(&pending, true), (&received, false)] {
