@@ -20,8 +20,11 @@ use std::collections::BTreeMap;
 const OPEN: &str = "status IN ('queued', 'running')";
 /// `Job::is_over` is false: it goes on, or may go on.
 const NOT_OVER: &str = "(status IN ('queued', 'running') OR document ->> 'resumable_until' IS NOT NULL)";
-/// Open jobs looked at for a task in one go, so that a long backlog costs a bounded time.
-const STRANDED_SCAN: u32 = 10_000;
+/// Jobs looked at in one go, so that a long backlog costs a bounded time.
+const JOBS_SCAN: u32 = 10_000;
+/// What a job leaves: the tables, and what tells their rows apart.
+const LEFT_IN: [(&str, &str); 3] =
+    [("tasks", "job, run, kind, chunk"), ("chunks", "job, run, chunk"), ("surveys", "job, run")];
 
 pub(crate) fn find(sql: &Connection, id: &JobId) -> Step<Option<Job>, StateError> {
     maybe_document(sql, "SELECT document FROM jobs WHERE id = ?1", [id.as_str()])
@@ -80,17 +83,14 @@ pub(crate) fn open_of(sql: &Connection, bucket: &BucketName, key: &ObjectKey) ->
 /// Open jobs without a task. Looks at a bounded number of open jobs behind `after`, and answers where it stopped
 /// unless that was the end.
 pub(crate) fn stranded(sql: &Connection, after: &str, limit: u32) -> Step<(Vec<Job>, Option<String>), StateError> {
-    let window = format!("SELECT id FROM jobs WHERE {OPEN} AND id > ?1 ORDER BY id LIMIT {STRANDED_SCAN}");
+    let window = format!("SELECT id AS job FROM jobs WHERE {OPEN} AND id > ?1 ORDER BY id LIMIT {JOBS_SCAN}");
     let query = format!(
         "SELECT document FROM jobs WHERE id IN ({window})
             AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.job = jobs.id) ORDER BY id LIMIT ?2"
     );
     let found: Vec<Job> = documents(sql, &query, params![after, limit])?;
-    let (seen, last): (i64, Option<String>) =
-        sql.query_row(&format!("SELECT count(*), max(id) FROM ({window})"), [after], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok((found, last.filter(|_| seen >= i64::from(STRANDED_SCAN))))
+    let stopped = end_of(sql, &window, after)?;
+    Ok((found, stopped))
 }
 
 pub(crate) fn count(sql: &Connection, status: JobStatus) -> rusqlite::Result<u64> {
@@ -121,24 +121,45 @@ pub(crate) fn insert_survey(sql: &Connection, job: &JobId, run: u32, document: &
     sql.prepare_cached(insert)?.execute(params![job.as_str(), run, document]).map(drop)
 }
 
-/// Ended jobs, up to `limit`, that still have tasks, chunk records or a survey.
-pub(crate) fn ended_with_leftovers(sql: &Connection, limit: u32) -> Step<Vec<String>, StateError> {
-    let query = format!(
-        "SELECT job FROM (SELECT DISTINCT job FROM chunks UNION SELECT DISTINCT job FROM tasks UNION SELECT job FROM surveys)
-         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {NOT_OVER}) LIMIT ?1"
-    );
-    let mut statement = sql.prepare_cached(&query)?;
-    let rows = statement.query_map([limit], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// How far each table was looked through for leftovers; anew from the beginning behind its end.
+pub(crate) type LookedThrough = [String; LEFT_IN.len()];
+
+/// Jobs that are over and left something. Looks at a bounded number of jobs in each table, and answers how far it came.
+pub(crate) fn ended_with_leftovers(
+    sql: &Connection,
+    looked: &LookedThrough,
+    limit: u32,
+) -> Step<(Vec<String>, LookedThrough), StateError> {
+    let (mut ended, mut further) = (Vec::new(), LookedThrough::default());
+    for ((table, _), (after, further)) in LEFT_IN.iter().zip(looked.iter().zip(&mut further)) {
+        let window = format!("SELECT DISTINCT job FROM {table} WHERE job > ?1 ORDER BY job LIMIT {JOBS_SCAN}");
+        let query = format!(
+            "SELECT job FROM ({window}) WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND {NOT_OVER}) LIMIT ?2"
+        );
+        let mut statement = sql.prepare_cached(&query)?;
+        let rows = statement.query_map(params![after, limit], |row| row.get(0))?;
+        let found: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+        // where as many were found as may be, there may be more of them
+        let is_done = found.len() < limit as usize;
+        *further = if is_done { end_of(sql, &window, after)?.unwrap_or_default() } else { after.clone() };
+        ended.extend(found);
+    }
+    Ok((ended, further))
+}
+
+/// Where a window of jobs behind `after` ends, unless it is the last one.
+fn end_of(sql: &Connection, window: &str, after: &str) -> Step<Option<String>, StateError> {
+    let query = format!("SELECT count(*), max(job) FROM ({window})");
+    let (seen, last): (u32, Option<String>) =
+        sql.prepare_cached(&query)?.query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(last.filter(|_| seen >= JOBS_SCAN))
 }
 
 /// Removes up to `limit` tasks, chunk records and surveys of these jobs, unless one was opened again.
 pub(crate) fn clean(tx: &Tx<'_>, ended: &[String], limit: u32) -> rusqlite::Result<u64> {
     let mut left = i64::from(limit);
     for job in ended {
-        for (table, identity) in
-            [("tasks", "job, run, kind, chunk"), ("chunks", "job, run, chunk"), ("surveys", "job, run")]
-        {
+        for (table, identity) in LEFT_IN {
             let delete = format!(
                 "DELETE FROM {table} WHERE ({identity}) IN (
                     SELECT {identity} FROM {table} WHERE job = ?1
@@ -148,4 +169,42 @@ pub(crate) fn clean(tx: &Tx<'_>, ended: &[String], limit: u32) -> rusqlite::Resu
         }
     }
     Ok(from_sql(i64::from(limit) - left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::migrate;
+
+    /// A backlog longer than what is looked at in one go, with leftovers of jobs that ended in its middle and at its end.
+    #[test]
+    fn leftovers_behind_a_long_backlog_are_found_within_a_few_looks() {
+        let mut db = Connection::open_in_memory().expect("database");
+        migrate(&mut db).expect("a schema");
+        let (middle, last) = (JOBS_SCAN + 5, 2 * JOBS_SCAN + 10);
+        {
+            let tx = db.transaction().expect("a transaction");
+            let job = "INSERT INTO jobs (id, rev, status, rule, bucket, key, document) VALUES (?1, 1, ?2, 'r', 'b', 'k', '{}')";
+            let task = "INSERT INTO tasks (job, run, kind, chunk, queue, rank, ready_at, attempts, token)
+                VALUES (?1, 1, 'plan', 0, 'q', 0, 0, 0, 0)";
+            for n in 0..=last {
+                let status = if n == middle || n == last { "failed" } else { "queued" };
+                let id = format!("{n:09}");
+                tx.prepare_cached(job).expect("job").execute(params![id, status]).expect("a job");
+                tx.prepare_cached(task).expect("task").execute([id]).expect("a task");
+            }
+            tx.commit().expect("a backlog");
+        }
+        let (mut looked, mut found) = (LookedThrough::default(), Vec::new());
+        for _ in 0..4 {
+            let (ended, further) = ended_with_leftovers(&db, &looked, 100).unwrap_or_else(|_| panic!("a look"));
+            found.push(ended);
+            looked = further;
+        }
+        let names = |n: u32| vec![format!("{n:09}")];
+        assert_eq!(found, [vec![], names(middle), names(last), vec![]], "and then from the beginning");
+        let (ended, further) = ended_with_leftovers(&db, &[format!("{:09}", middle - 1), "".into(), "".into()], 1)
+            .unwrap_or_else(|_| panic!("a look"));
+        assert_eq!((ended, &further[0]), (names(middle), &format!("{:09}", middle - 1)), "there may be more of them");
+    }
 }

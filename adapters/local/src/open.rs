@@ -117,6 +117,7 @@ impl LocalStore {
             leases: Arc::new(Mutex::new(leases)),
             messages: Arc::new(Mutex::new(MessageCounters::of_start(start, config.messages_in_flight_max))),
             stranded_after: Mutex::default(),
+            looked_for_leftovers: Mutex::default(),
             presigner,
             clock: config.clock,
             recovered,

@@ -2,6 +2,7 @@
 
 use crate::commit::Prepared;
 use crate::expiry;
+use crate::failure::Step;
 use crate::feed;
 use crate::files;
 use crate::findings;
@@ -148,13 +149,20 @@ impl StateStore for LocalStore {
     }
 
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {
-        let leftovers = self.read(move |sql| jobs::ended_with_leftovers(sql, limit)).await?;
-        self.write(Durability::Lazy, move |tx| {
-            let cleaned = jobs::clean(tx, &leftovers, limit)?;
-            let left = limit.saturating_sub(u32::try_from(cleaned).unwrap_or(limit));
-            Ok(cleaned + feed::clean(tx, events_kept, left)?)
-        })
-        .await
+        let looked = self.looked_for_leftovers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (leftovers, further) = self.read(move |sql| jobs::ended_with_leftovers(sql, &looked, limit)).await?;
+        let (of_jobs, of_events) = self
+            .write(Durability::Lazy, move |tx| -> Step<_, StateError> {
+                let cleaned = jobs::clean(tx, &leftovers, limit)?;
+                let left = limit.saturating_sub(u32::try_from(cleaned).unwrap_or(limit));
+                Ok((cleaned, feed::clean(tx, events_kept, left)?))
+            })
+            .await?;
+        // else some of what was found is still there
+        if of_jobs < u64::from(limit) {
+            *self.looked_for_leftovers.lock().unwrap_or_else(PoisonError::into_inner) = further;
+        }
+        Ok(of_jobs + of_events)
     }
 
     async fn events_after(&self, seq: u64, limit: u32) -> Result<Vec<LiveEvent>, StateError> {

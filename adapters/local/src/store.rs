@@ -4,6 +4,7 @@ use crate::blobs::BlobFolder;
 use crate::effects::Bells;
 use crate::failure::{Step, StoreFailure};
 use crate::housekeeper::Chores;
+use crate::jobs::LookedThrough;
 use crate::log::Log;
 use crate::messages::MessageCounters;
 use crate::presign::Presigner;
@@ -34,6 +35,7 @@ pub struct LocalStore {
     pub(crate) messages: Arc<Mutex<MessageCounters>>,
     /// Where the last look for stranded jobs stopped.
     pub(crate) stranded_after: Mutex<String>,
+    pub(crate) looked_for_leftovers: Mutex<LookedThrough>,
     pub(crate) presigner: Presigner,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recovered: Recovered,
