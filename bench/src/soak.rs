@@ -1,13 +1,11 @@
 //! A soak: the service at seven tenths of what it can do, for minutes or hours, and whether it stays as it was: memory that
 //! does not creep, descriptors that do not pile up, a state file and a log that stay bounded, a backlog that goes back to
-//! nothing. Records are kept for ten minutes, so that as many go as come.
-//!
-//! Each unit of load is an upload that starts a job, and the deletion of an older one with its result. A verdict that is
-//! broken ends the program with an error.
+//! nothing. Each unit of load is an upload that starts a job. Objects are kept for a minute and records for ten, so that the
+//! service removes as many as come. A verdict that is broken ends the program with an error.
 
 use crate::connection::Connection;
 use crate::input;
-use crate::jobs::{block_on, load};
+use crate::jobs::block_on;
 use crate::process::Process;
 use crate::service::{self, Service};
 use crate::signing::Signer;
@@ -21,10 +19,9 @@ use std::time::{Duration, Instant};
 /// Of the measured capacity.
 const SHARE: f64 = 0.7;
 const CONNECTIONS: usize = 8;
-/// Uploads that show the capacity.
-const CALIBRATION: u64 = 2000;
-/// Uploads that stand before the oldest is deleted.
-const KEPT: u64 = 2000;
+/// The capacity is measured for so long, after as long: objects expire by then.
+const CALIBRATION: Duration = Duration::from_secs(90);
+const OBJECTS_KEPT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Caches fill and the allocator settles: nothing before this is judged. So much of the whole, and at least so long.
 const WARM_UP: f64 = 0.3;
@@ -77,21 +74,30 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn config() -> String {
+    let expiring = format!("expire_after = \"{}s\"\n", OBJECTS_KEPT.as_secs());
+    let buckets = ["uploads", "results"].map(|name| format!("[buckets.{name}]\n"));
+    let with_expiry = |config: String, bucket: &String| config.replacen(bucket, &format!("{bucket}{expiring}"), 1);
+    let config = buckets.iter().fold(service::CONFIG.to_owned(), with_expiry);
     let kept = RECORDS_KEPT.as_secs() / 60;
     let lines = ["jobs", "events", "uploads", "removed_files"].map(|what| format!("{what} = \"{kept}m\"\n"));
-    format!("{}[retention]\n{}", service::CONFIG, lines.concat())
+    format!("{config}[retention]\n{}", lines.concat())
 }
 
-/// Jobs a second, from the first upload to the last job's end.
+/// Jobs a second, from the first upload that counts to the last job's end, as fast as the clients get answers.
 fn calibrate(service: &Service) -> Result<f64> {
-    let signer = Signer::new(service, "uploads")?;
-    let requests = (0..CALIBRATION).map(|n| upload(&signer, "calibration", n)).collect();
+    println!("the capacity is measured for {:?}", CALIBRATION * 2);
+    block_on(uploads(service, "warm-up", None, CALIBRATION))?;
     let begun = Instant::now();
-    block_on(load::drive(service.s3, CONNECTIONS, requests))?;
-    while backlog(service)? > 0 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(CALIBRATION as f64 / begun.elapsed().as_secs_f64())
+    let sent = block_on(uploads(service, "calibration", None, CALIBRATION))?;
+    drain(service)?;
+    Ok(sent as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// By all clients; answers how many.
+async fn uploads(service: &Service, folder: &str, each: Option<Duration>, lasts: Duration) -> Result<u64> {
+    let begun = Instant::now();
+    let clients = (0..CONNECTIONS as u64).map(|nth| client(service, folder, nth, each, begun, lasts));
+    Ok(futures::future::try_join_all(clients).await?.into_iter().sum())
 }
 
 fn upload(signer: &Signer, folder: &str, number: u64) -> Vec<u8> {
@@ -100,11 +106,9 @@ fn upload(signer: &Signer, folder: &str, number: u64) -> Vec<u8> {
     request
 }
 
-/// Requests go out at their times, whatever the answers take; a client that falls behind catches up.
 async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Result<Vec<Look>> {
     let begun = Instant::now();
     let each = Duration::from_secs_f64(CONNECTIONS as f64 / rate);
-    let clients = (0..CONNECTIONS as u64).map(|nth| client(service, nth, each, begun, lasts));
     let looking = async {
         let mut looks = Vec::new();
         while begun.elapsed() < lasts {
@@ -123,30 +127,35 @@ async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Res
         }
         anyhow::Ok(looks)
     };
-    let (looks, clients) = tokio::join!(looking, futures::future::try_join_all(clients));
-    clients?;
+    let (looks, sent) = tokio::join!(looking, uploads(service, "soak", Some(each), lasts));
+    let sent = sent?;
+    println!("{sent} uploads, {:.0} a second", sent as f64 / begun.elapsed().as_secs_f64());
     looks
 }
 
-async fn client(service: &Service, nth: u64, each: Duration, begun: Instant, lasts: Duration) -> Result<()> {
+/// Requests go out at their times, whatever the answers take, and a client that falls behind catches up; without times as
+/// fast as answers come.
+async fn client(
+    service: &Service,
+    folder: &str,
+    nth: u64,
+    each: Option<Duration>,
+    begun: Instant,
+    lasts: Duration,
+) -> Result<u64> {
     let mut connection = Connection::open(service.s3).await?;
-    let mut number = 0u32;
+    let mut sent = 0;
     while begun.elapsed() < lasts {
-        let due = each * number;
-        tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+        if let Some(each) = each {
+            let due = each * u32::try_from(sent).context("too many uploads")?;
+            tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+        }
         // links end after an hour, so they are made as they are used
         let signer = Signer::new(service, "uploads")?;
-        let mine = u64::from(number) * CONNECTIONS as u64 + nth;
-        connection.ask(&upload(&signer, "soak", mine)).await?.expect(200)?;
-        if let Some(old) = mine.checked_sub(KEPT) {
-            let results = Signer::new(service, "results")?;
-            for of in [&signer, &results] {
-                connection.ask(&of.delete(&format!("hello/soak/{old}"))).await?.expect(204)?;
-            }
-        }
-        number += 1;
+        connection.ask(&upload(&signer, folder, sent * CONNECTIONS as u64 + nth)).await?.expect(200)?;
+        sent += 1;
     }
-    Ok(())
+    Ok(sent)
 }
 
 fn look(service: &Service, begun: Instant, data: &Path) -> Result<Look> {

@@ -14,12 +14,15 @@ use filemill_core::limits;
 use filemill_core::object::{BucketName, ObjectInfo};
 use filemill_core::ports::{BlobError, JobQuery, ListObjects, Precondition, StateError};
 use filemill_core::time::Timestamp;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Objects of a bucket looked at in one go.
 const PAGE: u32 = 1000;
+/// Objects removed at a time.
+const AT_A_TIME: usize = 16;
 /// A bucket that was looked through is not looked at again before a hundredth of its time has passed, within these.
 const REST_MIN: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_secs(3600);
@@ -73,13 +76,14 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
     let overdue: Vec<ObjectInfo> = page.objects.into_iter().filter(|o| o.modified_at < born_before).collect();
     if !overdue.is_empty() {
         let archives_since = oldest_archive_job(engine, bucket).await?;
-        for object in overdue {
-            let due_at = object.modified_at.plus(expire_after);
-            // archive jobs name their files in their input; one that was there first may name this one
-            if archives_since.is_none_or(|since| since >= due_at) {
-                expire(engine, &object).await?;
-            }
+        // archive jobs name their files in their input; one that was there first may name this one
+        let may_go = |due_at: Timestamp| archives_since.is_none_or(|since| since >= due_at);
+        let mut going = Vec::new();
+        for object in overdue.iter().filter(|object| may_go(object.modified_at.plus(expire_after))) {
+            going.push(expire(engine, object));
         }
+        // several at a time share a sync
+        stream::iter(going).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
     }
     let (rests_until, swept) = match page.next {
         Some(_) => (Timestamp::ZERO, Swept::More),
