@@ -79,7 +79,7 @@ fn config() -> String {
     let with_expiry = |config: String, bucket: &String| config.replacen(bucket, &format!("{bucket}{expiring}"), 1);
     let config = buckets.iter().fold(service::CONFIG.to_owned(), with_expiry);
     let kept = RECORDS_KEPT.as_secs() / 60;
-    let lines = ["jobs", "events", "uploads", "removed_files"].map(|what| format!("{what} = \"{kept}m\"\n"));
+    let lines = ["jobs", "events", "removed_files"].map(|what| format!("{what} = \"{kept}m\"\n"));
     format!("{config}[retention]\n{}", lines.concat())
 }
 
@@ -87,6 +87,7 @@ fn config() -> String {
 fn calibrate(service: &Service) -> Result<f64> {
     println!("the capacity is measured for {:?}", CALIBRATION * 2);
     block_on(uploads(service, "warm-up", None, CALIBRATION))?;
+    drain(service)?;
     let begun = Instant::now();
     let sent = block_on(uploads(service, "calibration", None, CALIBRATION))?;
     drain(service)?;

@@ -3,7 +3,6 @@
 use crate::failure::Step;
 use crate::rows::to_sql;
 use crate::writer::Tx;
-use filemill_core::job::JobStatus;
 use filemill_core::ports::{Expired, Expiry, StateError};
 use filemill_core::time::Timestamp;
 use rusqlite::{Connection, Params, params};
@@ -11,7 +10,8 @@ use rusqlite::{Connection, Params, params};
 /// By their key.
 #[derive(Debug, Default)]
 pub(crate) struct Overdue {
-    jobs: Vec<(JobStatus, i64)>,
+    jobs: Vec<i64>,
+    jobs_with_letter: Vec<i64>,
     events: Vec<i64>,
     uploads: Vec<String>,
     removed_files: Vec<String>,
@@ -19,7 +19,8 @@ pub(crate) struct Overdue {
 
 /// The index of ended jobs is taken only if the query says its condition word by word.
 const ENDED_JOB: &str =
-    "status IN ('completed', 'failed', 'cancelled') AND status = ?1 AND json_extract(document, '$.finished_at') < ?2";
+    "status IN ('completed', 'failed', 'cancelled') AND (json_extract(document, '$.dead_letter') IS NOT NULL) = ?1
+        AND json_extract(document, '$.finished_at') < ?2";
 const ENDED_UPLOAD: &str = "status <> 'pending' AND expires_at < ?2";
 const REMOVED_FILE: &str = "removed_at < ?2";
 
@@ -28,11 +29,12 @@ pub(crate) fn overdue(sql: &Connection, expiry: &Expiry, limit: u32) -> Step<Ove
     let mut found = Overdue::default();
     let mut left = limit as usize;
     let query = format!("SELECT number FROM jobs INDEXED BY jobs_by_end WHERE {ENDED_JOB} LIMIT ?3");
-    for status in JobStatus::ALL {
-        if let Some(before) = expiry.jobs_of(status) {
-            let jobs = keys(sql, &query, params![status.as_str(), before.to_string(), to_sql(left as u64)])?;
+    for (before, has_letter, jobs) in
+        [(expiry.jobs, false, &mut found.jobs), (expiry.jobs_with_letter, true, &mut found.jobs_with_letter)]
+    {
+        if let Some(before) = before {
+            *jobs = keys(sql, &query, params![has_letter, before.to_string(), to_sql(left as u64)])?;
             left -= jobs.len();
-            found.jobs.extend(jobs.into_iter().map(|number| (status, number)))
         }
     }
     if let Some(before) = expiry.events {
@@ -65,9 +67,13 @@ pub(crate) fn remove(tx: &Tx<'_>, overdue: &Overdue, expiry: &Expiry) -> rusqlit
     let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
     let mut expired = Expired::default();
     let mut job = tx.sql.prepare_cached(&format!("DELETE FROM jobs WHERE number = ?3 AND {ENDED_JOB}"))?;
-    for (status, number) in &overdue.jobs {
-        let before = expiry.jobs_of(*status).map(|at| at.to_string());
-        expired.jobs += job.execute(params![status.as_str(), before, number])? as u64;
+    for (before, has_letter, jobs) in
+        [(expiry.jobs, false, &overdue.jobs), (expiry.jobs_with_letter, true, &overdue.jobs_with_letter)]
+    {
+        let before = before.map(|at| at.to_string());
+        for number in jobs {
+            expired.jobs += job.execute(params![has_letter, before, number])? as u64;
+        }
     }
     let mut event = tx.sql.prepare_cached("DELETE FROM events WHERE seq = ?1")?;
     for seq in &overdue.events {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 const OPEN: &str = "status IN ('queued', 'running')";
 /// `Job::is_over` is false: it goes on, or may go on.
 const NOT_OVER: &str = "(status IN ('queued', 'running') OR document ->> 'resumable_until' IS NOT NULL)";
-/// Jobs looked at in one go, so that a long backlog costs a bounded time.
+/// Jobs looked at in one go, however long the backlog is.
 const JOBS_SCAN: u32 = 10_000;
 /// What a job leaves: the tables, and what tells their rows apart.
 const LEFT_IN: [(&str, &str); 3] =
@@ -55,6 +55,7 @@ pub(crate) fn page_of<T>(mut found: Vec<T>, limit: u32) -> Page<T> {
 pub(crate) fn ended(sql: &Connection, since: Timestamp) -> Step<BTreeMap<RuleId, EndedJobs>, StateError> {
     let query = "SELECT rule, status, count(*), sum(ifnull(json_extract(document, '$.throttles'), 0) > 0) FROM jobs
         INDEXED BY jobs_by_end WHERE status IN ('completed', 'failed', 'cancelled') AND status <> 'cancelled'
+        AND (json_extract(document, '$.dead_letter') IS NOT NULL) IN (0, 1)
         AND json_extract(document, '$.finished_at') >= ?1 GROUP BY rule, status";
     let mut statement = sql.prepare_cached(query)?;
     let mut rows = statement.query([since.to_string()])?;

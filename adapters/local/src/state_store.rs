@@ -149,17 +149,27 @@ impl StateStore for LocalStore {
     }
 
     async fn clean(&self, events_kept: u64, limit: u32) -> Result<u64, StateError> {
-        let looked = self.looked_for_leftovers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (leftovers, further) = self.read(move |sql| jobs::ended_with_leftovers(sql, &looked, limit)).await?;
-        let (of_jobs, of_events) = self
-            .write(Durability::Lazy, move |tx| -> Step<_, StateError> {
-                let cleaned = jobs::clean(tx, &leftovers, limit)?;
-                let left = limit.saturating_sub(u32::try_from(cleaned).unwrap_or(limit));
-                Ok((cleaned, feed::clean(tx, events_kept, left)?))
-            })
+        let of_events = self
+            .write(Durability::Lazy, move |tx| -> Step<_, StateError> { Ok(feed::clean(tx, events_kept, limit)?) })
             .await?;
+        let left = limit.saturating_sub(u32::try_from(of_events).unwrap_or(limit));
+        if left == 0 {
+            // they come fast, and a look for leftovers costs more
+            return Ok(of_events);
+        }
+        let looked = self.looked_for_leftovers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (leftovers, further) = self.read(move |sql| jobs::ended_with_leftovers(sql, &looked, left)).await?;
+        let of_jobs = match leftovers.is_empty() {
+            true => 0,
+            false => {
+                self.write(Durability::Lazy, move |tx| -> Step<_, StateError> {
+                    Ok(jobs::clean(tx, &leftovers, left)?)
+                })
+                .await?
+            }
+        };
         // else some of what was found is still there
-        if of_jobs < u64::from(limit) {
+        if of_jobs < u64::from(left) {
             *self.looked_for_leftovers.lock().unwrap_or_else(PoisonError::into_inner) = further;
         }
         Ok(of_jobs + of_events)

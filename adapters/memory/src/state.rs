@@ -148,7 +148,8 @@ impl World {
     fn expire(&mut self, expiry: &Expiry, limit: usize) -> Expired {
         let tables = &self.tables;
         let is_past = |at: Option<Timestamp>, before: Option<Timestamp>| at.zip(before).is_some_and(|(at, b)| at < b);
-        let jobs = tables.jobs.values().filter(|j| is_past(j.finished_at, expiry.jobs_of(j.status)));
+        let before = |j: &Job| if j.dead_letter.is_some() { expiry.jobs_with_letter } else { expiry.jobs };
+        let jobs = tables.jobs.values().filter(|j| j.status.is_terminal() && is_past(j.finished_at, before(j)));
         let jobs: Vec<JobId> = jobs.map(|j| j.id.clone()).take(limit).collect();
         let events = tables.events.iter().take_while(|(_, event)| is_past(Some(event.at), expiry.events));
         let events: Vec<u64> = events.map(|(seq, _)| *seq).take(limit - jobs.len()).collect();

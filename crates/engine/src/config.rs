@@ -87,7 +87,7 @@ impl Default for ReconcileSettings {
 /// How long records are kept once nothing happens to them any more; `None`: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Ended ones, from their end. Failed ones stay as long as `dead_letters` at least.
+    /// Ended ones, from their end. One with a dead letter stays as long as `dead_letters` at least.
     pub jobs: Option<Duration>,
     /// Of the live feed; there are never more than [`limits::EVENTS_KEPT`].
     pub events: Option<Duration>,

@@ -6,6 +6,7 @@
 use crate::Engine;
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
+use crate::sweeper::Swept;
 use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus, LetterEnd};
 use filemill_core::ids::{DeadLetterId, FileId, RedriveId};
@@ -258,14 +259,15 @@ impl Engine {
     }
 
     /// A duty of the sweeper: chunks that were kept for a redrive that did not come.
-    pub(crate) async fn give_up_kept_chunks(&self) -> Result<(), CommandError> {
+    pub(crate) async fn give_up_kept_chunks(&self) -> Result<Swept, CommandError> {
+        let mut given_up = 0;
         for Revised { rev, value: letter } in
             self.read_due_records::<DeadLetter>(self.now(), limits::SWEEP_BATCH).await?
         {
             let kept = DeadLetter { resumable_until: None, ..letter.clone() };
-            self.let_go(&letter, Some(kept.record(rev + 1)), None).await?;
+            given_up += usize::from(self.let_go(&letter, Some(kept.record(rev + 1)), None).await?);
         }
-        Ok(())
+        Ok(Swept::after(given_up, limits::SWEEP_BATCH))
     }
 }
 

@@ -32,7 +32,7 @@ struct Duty {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Swept {
     All,
-    /// It did something, and there is more than it does at a time.
+    /// It came further, and there is more than it does at a time.
     More,
 }
 
@@ -50,13 +50,14 @@ impl Swept {
 const DUTIES: &[Duty] = &[
     Duty { name: "uploads", every: 1, fulfil: |engine| uploads::expire_uploads(engine).boxed() },
     Duty { name: "stranded jobs", every: 1, fulfil: |engine| stranded::revive_stranded_jobs(engine).boxed() },
-    Duty { name: "kept chunks", every: 1, fulfil: |engine| whole(engine.give_up_kept_chunks()) },
+    Duty { name: "kept chunks", every: 1, fulfil: |engine| engine.give_up_kept_chunks().boxed() },
     Duty {
         name: "multipart uploads",
         every: 1,
         fulfil: |engine| whole(multiparts::abort_forgotten_multiparts(engine)),
     },
-    Duty { name: "deliveries", every: 1, fulfil: |engine| deliveries::forget_old(engine).boxed() },
+    Duty { name: "overdue deliveries", every: 1, fulfil: |engine| whole(deliveries::bury_overdue(engine)) },
+    Duty { name: "old deliveries", every: 1, fulfil: |engine| deliveries::forget_old(engine).boxed() },
     Duty { name: "leftovers", every: 1, fulfil: |engine| leftovers::clean_state(engine).boxed() },
     Duty { name: "old messages", every: 1, fulfil: |engine| leftovers::tidy_messages(engine).boxed() },
     Duty { name: "objects", every: 1, fulfil: |engine| expiry::expire_objects(engine).boxed() },

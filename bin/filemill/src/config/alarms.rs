@@ -3,7 +3,7 @@
 use super::file::{Alarm, ConfigFile, Number};
 use super::notify::email_to;
 use filemill_core::alarm::{AlarmRule, Bound, Metric, Scope};
-use filemill_core::duration::parse_duration;
+use filemill_core::duration::{format_duration, parse_duration};
 use filemill_core::limits;
 use filemill_core::notice::Receiver;
 use filemill_core::notify::NotifyRules;
@@ -42,6 +42,11 @@ fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<Alarm
     let window = alarm.window.unwrap_or(WINDOW);
     if window.is_zero() || window > limits::ALARM_WINDOW_MAX {
         return Err("window: use \"1s\" to \"1h\"".to_owned());
+    }
+    let counts_jobs = metric.scope() == Scope::EachRule;
+    if let Some(kept) = super::times::retention(&file.retention).jobs.filter(|kept| counts_jobs && *kept < window) {
+        let (window, kept) = (format_duration(window), format_duration(kept));
+        return Err(format!("window is {window}, but ended jobs are kept for {kept} (retention.jobs)"));
     }
     let receivers = alarm.notify.iter().map(|text| receiver(text, file, told));
     let notify = receivers.collect::<Result<Vec<_>, _>>()?;

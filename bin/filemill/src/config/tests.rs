@@ -231,6 +231,10 @@ fn times_are_read_and_bounded() {
         ("[buckets.results]\nexpire_after = \"1s\"\n", "buckets.results.expire_after is 1s; use \"1m\" to"),
         ("[retention]\njobs = \"9m\"\n", "retention.jobs is 9m; use \"10m\" to"),
         ("[retention]\ndead_letters = \"1h\"\n", "retention.dead_letters is 1h; use \"1d\" to"),
+        (
+            "[retention]\njobs = \"10m\"\n[[alarms]]\nid = \"a\"\nmetric = \"job.error_rate\"\nabove = 1\nwindow = \"20m\"\n",
+            "window is 20m, but ended jobs are kept for 10m (retention.jobs)",
+        ),
         ("[retention]\njobs = \"always\"\n", "or \"never\""),
         ("[retention]\njbos = \"9d\"\n", "jbos"),
         ("[reconcile]\nevery = \"1s\"\n", "reconcile.every"),

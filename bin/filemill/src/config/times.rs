@@ -11,7 +11,7 @@ const SETTLE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration
 const EXPIRY_RANGE: RangeInclusive<Duration> = Duration::from_secs(60)..=YEARS_100;
 /// What is removed sooner could still be announced, asked for or finished.
 const RETENTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(600)..=YEARS_100;
-/// At least a day for what somebody has to see.
+/// At least a day for what somebody has to see, and for promises: an object may come long after its link ended.
 const LONG_RETENTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(86_400)..=YEARS_100;
 const YEARS_100: Duration = Duration::from_secs(36_500 * 86_400);
 
@@ -49,9 +49,9 @@ pub(super) fn check(file: &ConfigFile) -> Result<(), String> {
     for (key, kept, range) in [
         ("jobs", kept.jobs, &RETENTION_RANGE),
         ("events", kept.events, &RETENTION_RANGE),
-        ("uploads", kept.uploads, &RETENTION_RANGE),
+        ("uploads", kept.uploads, &LONG_RETENTION_RANGE),
         ("removed_files", kept.removed_files, &RETENTION_RANGE),
-        ("deliveries", kept.deliveries, &RETENTION_RANGE),
+        ("deliveries", kept.deliveries, &LONG_RETENTION_RANGE),
         ("dead_letters", kept.dead_letters, &LONG_RETENTION_RANGE),
         ("audit", kept.audit, &LONG_RETENTION_RANGE),
     ] {

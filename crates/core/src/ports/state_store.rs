@@ -103,24 +103,13 @@ pub trait StateStore: Send + Sync {
 /// Records of a kind that ended before this are removed; `None` keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expiry {
-    /// Completed and cancelled ones.
+    /// Without a dead letter.
     pub jobs: Option<Timestamp>,
-    pub failed_jobs: Option<Timestamp>,
+    pub jobs_with_letter: Option<Timestamp>,
     pub events: Option<Timestamp>,
     /// By the end of their link.
     pub uploads: Option<Timestamp>,
     pub removed_files: Option<Timestamp>,
-}
-
-impl Expiry {
-    /// For jobs that ended so.
-    pub fn jobs_of(&self, status: JobStatus) -> Option<Timestamp> {
-        match status {
-            JobStatus::Completed | JobStatus::Cancelled => self.jobs,
-            JobStatus::Failed => self.failed_jobs,
-            JobStatus::Queued | JobStatus::Running => None,
-        }
-    }
 }
 
 /// How many of each were removed.

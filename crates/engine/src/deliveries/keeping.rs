@@ -10,9 +10,8 @@ use filemill_core::ports::{Change, ChangeSet, Durability, StateError};
 use filemill_core::record::{RecordKind, RecordOrder, RecordQuery, Recorded};
 use std::time::Duration;
 
-/// One batch of each status; idempotent.
+/// A batch of each status.
 pub(crate) async fn forget_old(engine: &Engine) -> Result<Swept, CommandError> {
-    bury_overdue(engine).await?;
     let Some(kept) = engine.inner.config.retention.deliveries else { return Ok(Swept::All) };
     let delivered = forget(engine, DeliveryStatus::Delivered, kept).await?;
     Ok(delivered.and(forget(engine, DeliveryStatus::Dead, kept).await?))
@@ -26,7 +25,7 @@ fn older(engine: &Engine, age: Duration) -> RecordQuery {
 }
 
 /// A receiver that is down gets one notice at a time: the others' day ends without a call.
-async fn bury_overdue(engine: &Engine) -> Result<(), CommandError> {
+pub(crate) async fn bury_overdue(engine: &Engine) -> Result<(), CommandError> {
     let mut query = older(engine, limits::DELIVERY_TTL).with("lane", Some("*"));
     loop {
         let page = engine.read_records::<Delivery>(&query).await?;

@@ -12,7 +12,7 @@ mod to_queue;
 
 pub use orders::DeliveryQuery;
 
-pub(crate) use keeping::forget_old;
+pub(crate) use keeping::{bury_overdue, forget_old};
 
 use crate::Engine;
 use filemill_core::delivery::Delivery;

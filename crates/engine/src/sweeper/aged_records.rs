@@ -14,16 +14,17 @@ use std::time::Duration;
 /// Pages of a kind in a row, so that no other duty waits for long.
 const PAGES_MAX: u32 = 100;
 
-/// How much came of an upload is not forgotten while more may come of it.
-const ORIGINALS_KEPT_MIN: Duration = Duration::from_secs(86_400);
+/// How much came of an upload is not forgotten while more may come of it, nor an order before its end was seen.
+const KEPT_MIN: Duration = Duration::from_secs(86_400);
 
 /// How long each kind is kept, and how its ids begin.
 fn kept(retention: &Retention) -> [(RecordKind, &'static str, Option<Duration>); 5] {
+    let jobs = retention.jobs.map(|kept| kept.max(KEPT_MIN));
     [
         (RecordKind::DeadLetter, DeadLetterId::PREFIX, retention.dead_letters),
         (RecordKind::Redrive, RedriveId::PREFIX, retention.dead_letters),
-        (RecordKind::Backfill, BackfillId::PREFIX, retention.jobs),
-        (RecordKind::DerivedObjects, OriginalId::PREFIX, retention.jobs.map(|kept| kept.max(ORIGINALS_KEPT_MIN))),
+        (RecordKind::Backfill, BackfillId::PREFIX, jobs),
+        (RecordKind::DerivedObjects, OriginalId::PREFIX, jobs),
         (RecordKind::Audit, AuditId::PREFIX, retention.audit),
     ]
 }

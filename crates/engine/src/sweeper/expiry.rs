@@ -35,6 +35,8 @@ pub(crate) struct Cursors(Mutex<BTreeMap<BucketName, Cursor>>);
 struct Cursor {
     after: Option<String>,
     rests_until: Timestamp,
+    /// When this look through the bucket began.
+    began_at: Timestamp,
 }
 
 impl Cursors {
@@ -60,6 +62,7 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
     if now < cursor.rests_until {
         return Ok(Swept::All);
     }
+    let began_anew = cursor.after.is_none();
     let query = ListObjects {
         bucket: bucket.clone(),
         prefix: String::new(),
@@ -85,11 +88,13 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         // several at a time share a sync
         stream::iter(going).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
     }
+    let began_at = if began_anew { now } else { cursor.began_at };
     let (rests_until, swept) = match page.next {
         Some(_) => (Timestamp::ZERO, Swept::More),
-        None => (now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX)), Swept::All),
+        // a bucket so large that the look takes longer rests three times as long as that
+        None => (now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX).max(now.since(began_at) * 3)), Swept::All),
     };
-    cursors.all().insert(bucket.clone(), Cursor { after: page.next, rests_until });
+    cursors.all().insert(bucket.clone(), Cursor { after: page.next, rests_until, began_at });
     Ok(swept)
 }
 

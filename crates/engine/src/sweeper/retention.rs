@@ -31,7 +31,10 @@ fn expiry_at(now: Timestamp, retention: &Retention) -> Expiry {
     Expiry {
         jobs: retention.jobs.map(|kept| now.minus(kept)),
         // a dead letter is of no use without its job
-        failed_jobs: retention.jobs.zip(retention.dead_letters).map(|(jobs, letters)| now.minus(jobs.max(letters))),
+        jobs_with_letter: retention
+            .jobs
+            .zip(retention.dead_letters)
+            .map(|(jobs, letters)| now.minus(jobs.max(letters))),
         events: retention.events.map(|kept| now.minus(kept)),
         uploads: retention.uploads.map(|kept| now.minus(kept)),
         removed_files: retention.removed_files.map(|kept| now.minus(kept)),

@@ -4,7 +4,7 @@ use crate::support::{Service, bucket, build, engine_on, hello, key, running};
 use bytes::Bytes;
 use filemill_core::access::Principal;
 use filemill_core::event::EventKind;
-use filemill_core::ids::FileId;
+use filemill_core::ids::{DeadLetterId, FileId};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
 use filemill_core::ports::{BlobStore, Change, ChangeSet, Durability, FileQuery, StateStore};
@@ -152,7 +152,8 @@ async fn a_failed_job_stays_as_long_as_its_dead_letter() {
     service.put("a", Bytes::from_static(b"x")).await;
     let completed = service.ended("a").await.remove(0);
     let id = filemill_core::ids::JobId::of("b", "k", "1", "r", completed.created_at);
-    let failed = Job { id, rev: 1, status: JobStatus::Failed, ..completed.clone() };
+    let dead_letter = Some(DeadLetterId::of("a task", 1, completed.created_at));
+    let failed = Job { id, rev: 1, status: JobStatus::Failed, dead_letter, ..completed.clone() };
     let born = ChangeSet::new().with(Change::InsertJob(Box::new(failed.clone())));
     service.store.commit(born, Durability::Synced).await.expect("a failed job");
     tokio::time::sleep(2 * HOUR).await;

@@ -5,6 +5,7 @@ use crate::samples::*;
 use filemill_core::alarm::EndedJobs;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
+use filemill_core::ids::DeadLetterId;
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::ports::*;
 use filemill_core::upload::{Upload, UploadStatus};
@@ -97,13 +98,14 @@ pub async fn what_ended_long_ago_expires_and_nothing_else(backend: Backend) {
     let at = |secs| time().plus(Duration::from_secs(secs));
     let ended = |name, finished| {
         let job = with_status(job(name, 1), JobStatus::Failed);
-        Job { finished_at: Some(finished), ..job }
+        let dead_letter = Some(DeadLetterId::of("a task", 1, finished));
+        Job { finished_at: Some(finished), dead_letter, ..job }
     };
-    let (old, young, open) = (ended("old", at(10)), ended("young", at(30)), job("open", 1));
+    let (old, young, open) = (ended("old", at(10)), ended("young", at(17)), job("open", 1));
     let done = |name, status, secs| Job { status, finished_at: Some(at(secs)), ..job(name, 1) };
-    let completed = done("completed", JobStatus::Completed, 11);
-    let cancelled = done("cancelled", JobStatus::Cancelled, 11);
-    let just_completed = done("just completed", JobStatus::Completed, 12);
+    let completed = done("completed", JobStatus::Completed, 17);
+    let cancelled = done("cancelled", JobStatus::Cancelled, 17);
+    let just_completed = done("just completed", JobStatus::Completed, 20);
     for job in [&old, &young, &open, &completed, &cancelled, &just_completed] {
         stored_job(&backend, job, &[]).await;
     }
@@ -123,8 +125,8 @@ pub async fn what_ended_long_ago_expires_and_nothing_else(backend: Backend) {
     assert_eq!(nothing, Expired::default(), "what has no time is kept");
     let before = Some(at(20));
     let expiry = Expiry {
-        jobs: Some(at(12)),
-        failed_jobs: before,
+        jobs: before,
+        jobs_with_letter: Some(at(15)),
         events: before,
         uploads: Some(at(100_000)),
         removed_files: before,
