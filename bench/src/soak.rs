@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 /// Of the measured capacity.
 const SHARE: f64 = 0.7;
 const CONNECTIONS: usize = 8;
+/// So much of the load has to be made, or the run says nothing.
+const LOAD_MIN: f64 = 0.95;
 /// The capacity is measured for so long, after as long: objects expire by then.
 const CALIBRATION: Duration = Duration::from_secs(90);
 const OBJECTS_KEPT: Duration = Duration::from_secs(60);
@@ -31,6 +33,8 @@ const MEMORY_SLOPE_MAX: f64 = 0.01;
 const RECORDS_KEPT: Duration = Duration::from_secs(600);
 /// Before this the state file still fills, and its free pages settle.
 const STATE_FULL_AFTER: Duration = Duration::from_secs(1500);
+/// Ten minutes of looks, less than which show no slope.
+const STATE_LOOKS_MIN: usize = 60;
 /// Of the mean, in ten minutes.
 const STATE_SLOPE_MAX: f64 = 0.01;
 const DESCRIPTORS_SPREAD_MAX: u64 = 16;
@@ -130,7 +134,9 @@ async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Res
     };
     let (looks, sent) = tokio::join!(looking, uploads(service, "soak", Some(each), lasts));
     let sent = sent?;
-    println!("{sent} uploads, {:.0} a second", sent as f64 / begun.elapsed().as_secs_f64());
+    let reached = sent as f64 / begun.elapsed().as_secs_f64();
+    println!("{sent} uploads, {reached:.0} a second");
+    ensure!(reached >= rate * LOAD_MIN, "only {reached:.0} of {rate:.0} uploads a second were made: this was no soak");
     looks
 }
 
@@ -226,7 +232,7 @@ fn judge(looks: &[Look], drained: Duration) -> Result<()> {
     ensure!(most - fewest <= DESCRIPTORS_SPREAD_MAX, "descriptors pile up");
     ensure!(log_bytes <= LOG_BYTES_MAX, "the log grows");
     let full = &looks[looks.partition_point(|look| look.at < STATE_FULL_AFTER.as_secs_f64())..];
-    if full.len() < 60 {
+    if full.len() < STATE_LOOKS_MIN {
         println!("it stays as it was; too short to judge the state file, which fills for {STATE_FULL_AFTER:?}");
         return Ok(());
     }
