@@ -63,13 +63,13 @@ pub(crate) fn checkpoint_beside(db: &Connection) -> Result<(), rusqlite::Error> 
     checkpoint(db, "PASSIVE").map(drop)
 }
 
-/// Waits for readers as long as the connection's busy time says.
-pub(crate) fn restart(db: &Connection) -> Result<(), rusqlite::Error> {
+/// Waits for readers as long as the connection's busy time says; false where one was in the way.
+pub(crate) fn restart(db: &Connection) -> Result<bool, rusqlite::Error> {
     failpoint!("local.checkpoint.restart", sqlite);
-    checkpoint(db, "RESTART").map(drop)
+    checkpoint(db, "RESTART")
 }
 
-/// Likewise; false where a reader was in the way.
+/// Likewise.
 pub(crate) fn empty(db: &Connection) -> Result<bool, rusqlite::Error> {
     failpoint!("local.checkpoint.empty", sqlite);
     checkpoint(db, "TRUNCATE")

@@ -30,7 +30,10 @@ use tokio::sync::{mpsc, oneshot};
 /// the first of a group waits only milliseconds for the last.
 const GROUP_MAX: usize = 512;
 const QUEUE_MAX: usize = 4 * GROUP_MAX;
+/// How long the log waits for readers before it starts again: no longer than a sync takes, and twice as long after each time they
+/// were in the way: on a busy machine a reader may need that to get its turn. For one that stays, no wait would be enough.
 const RESTART_WAIT: Duration = Duration::from_millis(10);
+const RESTART_WAIT_MAX: Duration = Duration::from_millis(320);
 
 /// The database as a request sees it.
 pub(crate) struct Tx<'c> {
@@ -141,6 +144,7 @@ struct Groups {
     /// Something was committed that no sync has covered yet.
     owes_sync: bool,
     wall: WallClock,
+    restart_wait: Duration,
     /// Blobs whose files may go once the deletion of their rows is synced: until then a power loss brings the rows back.
     released: Vec<BlobId>,
 }
@@ -169,7 +173,8 @@ impl Groups {
         }));
         debug_assert!(hook.is_ok(), "a hook can be set on an open connection");
         let wall = WallClock::new(&*thread.clock);
-        Groups { wall, thread, stats, synchronous: None, owes_sync: false, released: Vec::new() }
+        let restart_wait = RESTART_WAIT;
+        Groups { wall, restart_wait, thread, stats, synchronous: None, owes_sync: false, released: Vec::new() }
     }
 
     fn run(&mut self, mut requests: mpsc::Receiver<Pending>) {
@@ -194,8 +199,10 @@ impl Groups {
 
     /// Short, because the housekeeper did most of it.
     fn restart_log(&mut self) {
-        self.with_log(log::restart);
-        self.thread.aside.tend();
+        self.restart_wait = match self.with_log(log::restart) {
+            Some(false) => RESTART_WAIT_MAX.min(2 * self.restart_wait),
+            Some(true) | None => RESTART_WAIT,
+        };
     }
 
     /// Where a reader was in the way or its room is needed, the next sweep asks again.
@@ -208,10 +215,10 @@ impl Groups {
         }
     }
 
-    /// Waits for readers no longer than a sync takes.
-    fn with_log<T>(&mut self, checkpoint: fn(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+    /// Whether it came to its end.
+    fn with_log(&mut self, checkpoint: fn(&Connection) -> rusqlite::Result<bool>) -> Option<bool> {
         let db = &self.thread.db;
-        let outcome = db.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(db));
+        let outcome = db.busy_timeout(self.restart_wait).and_then(|()| checkpoint(db));
         let outcome = outcome.and_then(|done| db.busy_timeout(crate::open::BUSY_WAIT).map(|()| done));
         let outcome = outcome.inspect_err(|e| self.thread.health.failed_checkpoint(e)).ok();
         self.thread.aside.tend();

@@ -9,6 +9,10 @@ use filemill_local::{LocalStore, OpenError, Recovered};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 use support::*;
 use tempfile::TempDir;
 
@@ -231,4 +235,36 @@ async fn the_write_ahead_log_starts_again_and_does_not_grow_for_ever() {
     let log = fs::metadata(dir.path().join("filemill.db-wal")).expect("the log").len();
     assert!(log < 130 << 20, "{log} bytes");
     assert_eq!(get(&store, "k3").await, content);
+}
+
+/// As on a machine that is so busy that some reader is always waiting for its turn, with a read begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_overlap_do_not_keep_the_log_from_starting_again() {
+    const READ: Duration = Duration::from_millis(60);
+    let dir = folder();
+    let store = with_bucket(dir.path()).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let readers = (0..4).map(|n| {
+        let db = Connection::open(dir.path().join("filemill.db")).expect("the state file");
+        let is_over = Arc::clone(&is_over);
+        thread::spawn(move || {
+            thread::sleep(READ * n / 4);
+            while !is_over.load(Ordering::Relaxed) {
+                db.execute_batch("BEGIN; SELECT count(*) FROM buckets").expect("a read begun");
+                thread::sleep(READ);
+                db.execute_batch("COMMIT").expect("a read ended");
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let content = bytes(64 * 1024, 1);
+    // 312 MiB of writes to a handful of keys
+    for n in 0..5_000 {
+        let staged = Staged::inline(content.clone().into());
+        store.put(put_of(&format!("k{}", n % 7)), staged, Durability::Lazy).await.expect("a put");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    readers.into_iter().for_each(|reader| reader.join().expect("a reader"));
+    let log = fs::metadata(dir.path().join("filemill.db-wal")).expect("the log").len();
+    assert!(log < 500 << 20, "{log} bytes");
 }
