@@ -221,7 +221,7 @@ fn apply(tx: &mut Tx<'_>, change: &Change, document: &str) -> rusqlite::Result<O
     Ok(None)
 }
 
-/// What is not there is a lost race; what does not fit together is a mistake.
+/// What is not there cannot be published; what does not fit together is a mistake.
 fn check_publication(sql: &Connection, ready: &Ready) -> Step<Target, StateError> {
     let new = &ready.new;
     let target = (|| {
@@ -267,7 +267,7 @@ fn publish(tx: &mut Tx<'_>, ready: Ready, target: Target) -> rusqlite::Result<Ob
 fn as_state_error(e: BlobError) -> StateError {
     match e {
         BlobError::NotFound(_) | BlobError::Conflict(_) | BlobError::Invalid(InvalidBlob::Part(_)) => {
-            StateError::Conflict(e.to_string())
+            StateError::Unpublishable(e.to_string())
         }
         BlobError::Invalid(why) => StateError::Invalid(why.to_string()),
         BlobError::Unavailable(source) => StateError::Unavailable(source),

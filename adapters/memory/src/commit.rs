@@ -25,14 +25,20 @@ impl World {
         now: Timestamp,
     ) -> Result<Committed, StateError> {
         check_shape(&set, publishes)?;
-        if self.dice.roll(self.plan.conflict) {
+        let has_result = set.changes.iter().any(|change| matches!(change, Change::Publish(_)));
+        if self.dice.roll(self.plan.conflict) || has_result && self.dice.roll(self.plan.publish_conflict) {
             return Err(StateError::Conflict("another transaction was in the way".into()));
         }
         if self.dice.roll(self.plan.full) {
             return Err(StateError::Unavailable(io::Error::from(io::ErrorKind::StorageFull).into()));
         }
         for change in &set.changes {
-            self.check(change, min_part_bytes, now)?;
+            self.check(change, now)?;
+        }
+        for change in &set.changes {
+            if let Change::Publish(publication) = change {
+                self.check_publication(publication, min_part_bytes)?;
+            }
         }
         let mut committed = Committed::default();
         for change in set.changes {
@@ -41,7 +47,7 @@ impl World {
         Ok(committed)
     }
 
-    fn check(&self, change: &Change, min_part_bytes: u64, now: Timestamp) -> Result<(), StateError> {
+    fn check(&self, change: &Change, now: Timestamp) -> Result<(), StateError> {
         let tables = &self.tables;
         let holds = match change {
             Change::PutFile { file, over } => tables.files.get(&file.id).map(|f| &f.sequencer) == over.as_ref(),
@@ -56,11 +62,10 @@ impl World {
             Change::ReturnTask(task, token) => self.holds(&task.id, *token, now),
             Change::InsertChunk(c) => !tables.chunks.contains_key(&(c.job.clone(), c.run, c.index)),
             Change::InsertSurvey { job, run, .. } => !tables.surveys.contains_key(&(job.clone(), *run)),
-            Change::Publish(publication) => return self.check_publication(publication, min_part_bytes),
             Change::UpdateUpload { upload, was } => tables.uploads.get(&upload.id).is_some_and(|u| u.status == *was),
             Change::PutRecord(record) => self.rev_of(record.kind, &record.id) + 1 == record.rev,
             Change::RemoveRecord { kind, id, rev } => self.rev_of(*kind, id) == *rev,
-            Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) => true,
+            Change::PutFinding(_) | Change::RemoveFinding { .. } | Change::Emit(_) | Change::Publish(_) => true,
         };
         if holds { Ok(()) } else { Err(StateError::Conflict(item(change).unwrap_or_default())) }
     }
@@ -78,7 +83,7 @@ impl World {
         self.tables.files.get(id).is_some_and(|f| f.sequencer == *sequencer && f.removed_at.is_none())
     }
 
-    /// What is not there is a lost race; what does not fit together is a mistake.
+    /// What is not there cannot be published; what does not fit together is a mistake.
     fn check_publication(&self, publication: &Publication, min_part_bytes: u64) -> Result<(), StateError> {
         let size = self.need_bucket(&publication.bucket).and_then(|()| match &publication.source {
             PublicationSource::Staged(staged) => Ok(staged.size),
@@ -92,7 +97,7 @@ impl World {
             Ok(size) if size == publication.size => Ok(()),
             Ok(size) => Err(StateError::Invalid(format!("{} bytes were promised, {size} are there", publication.size))),
             Err(e @ (BlobError::Invalid(InvalidBlob::Part(_)) | BlobError::NotFound(_))) => {
-                Err(StateError::Conflict(e.to_string()))
+                Err(StateError::Unpublishable(e.to_string()))
             }
             Err(other) => Err(StateError::Invalid(other.to_string())),
         }

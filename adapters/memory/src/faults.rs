@@ -23,6 +23,8 @@ pub struct FaultPlan {
     pub delay_max: Duration,
     /// A commit is refused with `Conflict` although every condition holds, as DynamoDB does under contention.
     pub conflict: f64,
+    /// Likewise, of commits that publish a result.
+    pub publish_conflict: f64,
     /// A commit is refused because there is no room left for its rows.
     pub full: f64,
     /// An acknowledged announcement comes again.
@@ -59,6 +61,7 @@ impl FaultPlan {
             delay: 0.0,
             delay_max: Duration::ZERO,
             conflict: 0.0,
+            publish_conflict: 0.0,
             full: 0.0,
             duplicate_announcement: 0.0,
             lost_announcement: 0.0,
@@ -92,6 +95,7 @@ impl FaultPlan {
             delay: level(0.5),
             delay_max: Duration::from_millis(3_000),
             conflict: level(0.2),
+            publish_conflict: 0.0,
             full: 0.0,
             duplicate_announcement: level(0.5),
             reorder: level(1.0),

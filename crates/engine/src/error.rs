@@ -48,7 +48,9 @@ impl From<StateError> for CommandError {
         match e {
             StateError::Conflict(message) => CommandError::Conflict { code: "conflict", message },
             StateError::Unavailable(source) => CommandError::unavailable(source),
-            e @ (StateError::Invalid(_) | StateError::Corrupt(_)) => CommandError::Internal(Box::new(e)),
+            e @ (StateError::Unpublishable(_) | StateError::Invalid(_) | StateError::Corrupt(_)) => {
+                CommandError::Internal(Box::new(e))
+            }
         }
     }
 }

@@ -5,15 +5,19 @@ mod service;
 
 use bytes::Bytes;
 use filemill_core::access::Principal;
+use filemill_core::checksum::Checksums;
 use filemill_core::job::JobStatus;
 use filemill_core::ports::{BlobStore, FileQuery, JobQuery, Precondition};
 use filemill_core::rule::RuleSet;
 use filemill_core::upload::UploadStatus;
 use filemill_engine::{Chance, CommandError, Compute, Engine, EngineConfig, Interest, NewUpload, Ports, Registry};
-use filemill_memory::{MemoryOptions, MemoryStore, SimClock};
+use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore, SimClock, Snapshot};
+use futures::FutureExt;
 use serde_json::json;
 use service::{Service, bucket, build, started};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -264,6 +268,46 @@ async fn a_job_whose_result_bucket_is_gone_fails_with_the_reason() {
         let jobs = service.ended("k").await;
         assert_eq!(jobs[0].failure.as_ref().expect("a reason").code, "store_changed", "{:?}", jobs[0]);
     }
+}
+
+/// However many a job loses in a row, they say nothing about its result.
+#[tokio::test(start_paused = true)]
+async fn lost_races_do_not_fail_a_job() {
+    let service = started(vec![hello()], true, &[]).await;
+    service.store.set_faults(FaultPlan { seed: 1, publish_conflict: 0.9, ..FaultPlan::none() });
+    for n in 0..10 {
+        let name = format!("{n}");
+        service.put(&name, vec![b'x'; 1_500_000].into()).await;
+        let job = service.ended(&name).await.remove(0);
+        assert_eq!((job.status, job.chunks_done), (JobStatus::Completed, 3), "{job:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_parts_were_replaced_fails_with_the_reason() {
+    let service = started(vec![hello()], true, &[]).await;
+    let store = service.store.clone();
+    // looks between any two turns of the others: yielding would look only when none of them is ready
+    tokio::spawn(poll_fn(move |context| {
+        let Snapshot { mut chunks, jobs, .. } = store.snapshot();
+        let Some(chunk) = chunks.pop() else {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        let mut stage = store.stage(None).expect("stage");
+        stage.write_all(&[b'y'; 700_000]).expect("bytes are taken");
+        let (upload, staged) = (jobs[0].gathering().expect("a multipart upload"), stage.finish().expect("staged"));
+        let number = chunk.part.expect("a part").number;
+        let replaces = store.put_part(&upload, number, staged, None, Checksums::default());
+        replaces.now_or_never().expect("at once").expect("another part");
+        Poll::Ready(())
+    }));
+    service.put("k", vec![b'x'; 12 * 700_000].into()).await;
+    let job = service.ended("k").await.remove(0);
+    let failure = job.failure.as_ref().expect("a reason");
+    assert_eq!(failure.code, "result_refused", "{job:?}");
+    assert!(failure.message.ends_with("(tried 2 times)"), "{failure:?}");
+    assert!(service.store.head(&bucket("results"), &service::key("k")).await.is_err(), "nothing is visible");
 }
 
 #[tokio::test(start_paused = true)]

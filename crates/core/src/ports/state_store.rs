@@ -9,8 +9,8 @@
 //! * S5 a reader sees a committed set whole.
 //! * S6 events are numbered in commit order. A number is never given twice, even where a crash took its event.
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
-//!   A bucket, upload or part that is not there refuses the set with `Conflict`. A set publishes two objects at most: a
-//!   result and its rejects.
+//!   A bucket, upload or part that is not there refuses the set with `Unpublishable` where every condition (S2) holds. A
+//!   set publishes two objects at most: a result and its rejects.
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
 //! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
 //! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
@@ -235,6 +235,9 @@ pub enum StateError {
     /// A condition did not hold. Load again and decide again.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// What the set publishes is not there, or not as it was recorded (S7). Deciding again does not bring it back.
+    #[error("cannot be published: {0}")]
+    Unpublishable(String),
     /// The set itself is wrong: a bug of ours.
     #[error("invalid change set: {0}")]
     Invalid(String),

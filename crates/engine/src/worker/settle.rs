@@ -46,22 +46,27 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
                 }
                 match again {
                     _ if !completes => {}
-                    Some(same) if attempt < limits::DECISIONS_MAX / 2 => publications = same,
+                    Some(same) => publications = same,
+                    None => return release_later(engine, &lease).await,
+                }
+            }
+            Err(Setback::Unpublishable) => {
+                if is_over(engine, &lease).await {
+                    return;
+                }
+                match again {
+                    _ if !has_place(engine, &job).await => happening = Happening::TaskFailed(no_place()),
                     Some(_) => happening = Happening::TaskFailed(result_refused()),
-                    None if has_place(engine, &job).await => {
-                        ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
-                        return release(engine, &lease).await;
-                    }
-                    None => happening = Happening::TaskFailed(no_place()),
+                    None => return release_later(engine, &lease).await,
                 }
             }
             Err(Setback::Result(error)) => happening = Happening::TaskFailed(error),
             Err(Setback::Unavailable(e)) => {
                 tracing::warn!(task = %lease.task.id, error = %e, "a step's outcome cannot be stored yet");
-                ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
                 if completes {
-                    return release(engine, &lease).await;
+                    return release_later(engine, &lease).await;
                 }
+                ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
             }
         }
     }
@@ -71,6 +76,7 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
 /// Why a commit did not happen, by what to do about it.
 enum Setback {
     Conflict,
+    Unpublishable,
     Unavailable(StateError),
     /// The result could not be made visible.
     Result(TaskError),
@@ -91,13 +97,13 @@ async fn commit(
     match committed {
         Ok(_) => Ok(()),
         Err(CommitError::State(StateError::Conflict(_))) => Err(Setback::Conflict),
+        Err(CommitError::State(StateError::Unpublishable(_))) => Err(Setback::Unpublishable),
         Err(CommitError::State(e)) => Err(Setback::Unavailable(e)),
         Err(CommitError::Blob(e)) if is_full(&e) => Err(Setback::Unavailable(StateError::Unavailable(Box::new(e)))),
         Err(CommitError::Blob(e)) => Err(Setback::Result(task_error_of_blob(e))),
     }
 }
 
-/// Not a lost race, those pass: the parts are no longer those that were recorded.
 fn result_refused() -> TaskError {
     let message = "the result could not be put together: its parts changed after they were recorded";
     TaskError::transient("result_refused", message)
@@ -150,6 +156,12 @@ pub(super) async fn drop_task(engine: &Engine, lease: &Lease) {
     if let Err(e) = engine.commit(changes, Durability::Lazy).await {
         tracing::debug!(task = %lease.task.id, error = %e, "a task without a job was not removed yet");
     }
+}
+
+/// What was staged for the result is used up, so the step is taken again.
+async fn release_later(engine: &Engine, lease: &Lease) {
+    engine.inner.ports.clock.sleep(limits::PROGRESS_INTERVAL).await;
+    release(engine, lease).await;
 }
 
 pub(super) async fn release(engine: &Engine, lease: &Lease) {

@@ -1,6 +1,6 @@
 //! `Publish`: the result becomes visible in the set that completes its job, or not at all.
 
-use super::refuses_whole;
+use super::refuses_whole_as;
 use crate::backend::Backend;
 use crate::samples::*;
 use filemill_core::etag::Etag;
@@ -137,21 +137,24 @@ pub async fn what_is_not_there_cannot_be_published(backend: Backend) {
     if !publishes(&backend).await {
         return;
     }
+    let cannot = async |change: &dyn Fn() -> Change| {
+        refuses_whole_as(&backend, change, |e| matches!(e, StateError::Unpublishable(_))).await;
+        let lost_race = Change::UpdateJob(Box::new(next_rev(&job("none", 1))));
+        let refused = commit(&backend, [change(), lost_race]).await.map(|c| c.last_event);
+        assert!(matches!(refused, Err(StateError::Conflict(_))), "conditions come first: {refused:?}");
+    };
     let upload = begin(&backend, "a").await;
     let old = put_part(&backend, &upload, 1, b"old").await;
     let new = put_part(&backend, &upload, 1, b"new").await;
-    refuses_whole(&backend, || Change::Publish(gathering(&upload, std::slice::from_ref(&old)))).await;
+    cannot(&|| Change::Publish(gathering(&upload, std::slice::from_ref(&old)))).await;
     let missing = PartInfo { number: 2, ..new.clone() };
-    refuses_whole(&backend, || Change::Publish(gathering(&upload, &[new.clone(), missing.clone()]))).await;
+    cannot(&|| Change::Publish(gathering(&upload, &[new.clone(), missing.clone()]))).await;
     let aborted = begin(&backend, "b").await;
     let part = put_part(&backend, &aborted, 1, b"x").await;
     backend.blobs.abort_multipart(&aborted).await.expect("abort");
-    refuses_whole(&backend, || Change::Publish(gathering(&aborted, std::slice::from_ref(&part)))).await;
+    cannot(&|| Change::Publish(gathering(&aborted, std::slice::from_ref(&part)))).await;
     let nowhere = BucketName::parse("nowhere").expect("a bucket name");
-    refuses_whole(&backend, || {
-        Change::Publish(Publication { bucket: nowhere.clone(), ..publication("a", inline(b"x")) })
-    })
-    .await;
+    cannot(&|| Change::Publish(Publication { bucket: nowhere.clone(), ..publication("a", inline(b"x")) })).await;
     commit(&backend, [Change::Publish(gathering(&upload, &[new]))]).await.expect("the part that is there");
 }
 
