@@ -35,8 +35,8 @@ pub(crate) struct Cursors(Mutex<BTreeMap<BucketName, Cursor>>);
 struct Cursor {
     after: Option<String>,
     rests_until: Timestamp,
-    /// When this look through the bucket began.
-    began_at: Timestamp,
+    /// What listing cost since the beginning of the bucket.
+    looked_for: Duration,
 }
 
 impl Cursors {
@@ -62,7 +62,6 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
     if now < cursor.rests_until {
         return Ok(Swept::All);
     }
-    let began_anew = cursor.after.is_none();
     let query = ListObjects {
         bucket: bucket.clone(),
         prefix: String::new(),
@@ -75,6 +74,7 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         Err(BlobError::NotFound(_)) => return Ok(Swept::All),
         other => other?,
     };
+    let looked_for = cursor.looked_for + engine.now().since(now);
     let born_before = now.minus(expire_after);
     let overdue: Vec<ObjectInfo> = page.objects.into_iter().filter(|o| o.modified_at < born_before).collect();
     if !overdue.is_empty() {
@@ -88,13 +88,15 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         // several at a time share a sync
         stream::iter(going).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
     }
-    let began_at = if began_anew { now } else { cursor.began_at };
-    let (rests_until, swept) = match page.next {
-        Some(_) => (Timestamp::ZERO, Swept::More),
-        // a bucket so large that the look takes longer rests three times as long as that
-        None => (now.plus((expire_after / 100).clamp(REST_MIN, REST_MAX).max(now.since(began_at) * 3)), Swept::All),
+    let (next, swept) = match page.next {
+        Some(after) => (Cursor { after: Some(after), looked_for, ..Cursor::default() }, Swept::More),
+        None => {
+            // looking costs a quarter of the time at most; removing is no reason to rest
+            let rest = (expire_after / 100).clamp(REST_MIN, REST_MAX).max(looked_for * 3);
+            (Cursor { rests_until: engine.now().plus(rest), ..Cursor::default() }, Swept::All)
+        }
     };
-    cursors.all().insert(bucket.clone(), Cursor { after: page.next, rests_until, began_at });
+    cursors.all().insert(bucket.clone(), next);
     Ok(swept)
 }
 

@@ -9,6 +9,7 @@ use filemill_core::job::{Job, JobStatus};
 use filemill_core::limits;
 use filemill_core::ports::{BlobStore, Change, ChangeSet, Durability, FileQuery, StateStore};
 use filemill_engine::{BucketSettings, EngineConfig};
+use filemill_memory::FaultPlan;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -39,6 +40,29 @@ async fn objects_go_at_their_age_with_their_files_and_others_stay() {
     assert_eq!(files.items.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["younger"]);
     let removals = service.store.snapshot().events.iter().filter(|(_, e)| e.kind == EventKind::FileRemoved).count();
     assert_eq!(removals, 1100, "each is announced and told once");
+}
+
+/// Rests are there because looking costs something. A pass that took long because it removed much is followed by the next.
+#[tokio::test(start_paused = true)]
+async fn who_removed_much_does_not_rest_for_it() {
+    const KEPT: Duration = Duration::from_secs(300);
+    let (_, store) = build(vec![hello()], true);
+    let expires_soon = |config: &mut EngineConfig| {
+        expires_in_an_hour(config);
+        config.buckets.get_mut(&bucket("uploads")).expect("settings").expire_after = Some(KEPT);
+    };
+    let service = running(engine_on(&store, vec![hello()], expires_soon), store).await;
+    for n in 0..1200 {
+        service.put(&format!("{n:04}"), Bytes::from_static(b"x")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    service.put("0000-later", Bytes::from_static(b"x")).await;
+    tokio::time::sleep(KEPT - Duration::from_secs(61)).await;
+    service.store.set_faults(FaultPlan { seed: 1, delay: 1.0, delay_max: Duration::from_secs(1), ..FaultPlan::none() });
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!((10..1200).contains(&objects_in(&service, "uploads").await), "it is slow");
+    tokio::time::sleep(Duration::from_secs(280)).await;
+    assert_eq!(objects_in(&service, "uploads").await, 0);
 }
 
 #[tokio::test(start_paused = true)]
