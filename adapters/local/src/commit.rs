@@ -18,7 +18,7 @@ use filemill_core::checksum::Checksums;
 use filemill_core::event::NewEvent;
 use filemill_core::file::File;
 use filemill_core::finding::FindingRecord;
-use filemill_core::ids::FileId;
+use filemill_core::ids::{FileId, KeyId};
 use filemill_core::job::Job;
 use filemill_core::limits::CHANGES_MAX;
 use filemill_core::object::{ObjectInfo, Sequencer};
@@ -37,6 +37,7 @@ pub(crate) struct Prepared {
 
 struct Ready {
     new: NewObject,
+    replaces_only: Option<KeyId>,
     source: Source,
 }
 
@@ -140,7 +141,7 @@ fn document(change: &Change) -> String {
 }
 
 fn ready(publication: Publication, blobs: &Arc<BlobFolder>) -> Result<Ready, StateError> {
-    let Publication { bucket, key, attributes, etag, size, source } = publication;
+    let Publication { bucket, key, attributes, etag, size, replaces_only, source } = publication;
     let source = match source {
         PublicationSource::Staged(staged) => {
             Source::Staged { size: staged.size, content: Content::of(staged, blobs).map_err(as_state_error)? }
@@ -148,7 +149,8 @@ fn ready(publication: Publication, blobs: &Arc<BlobFolder>) -> Result<Ready, Sta
         PublicationSource::Multipart { id, parts } => Source::Parts { id, parts },
     };
     let checksums = Checksums::default();
-    Ok(Ready { new: NewObject { bucket, key, size, etag, attributes, checksums, part_sizes: Vec::new() }, source })
+    let new = NewObject { bucket, key, size, etag, attributes, checksums, part_sizes: Vec::new() };
+    Ok(Ready { new, replaces_only, source })
 }
 
 fn check(tx: &Tx<'_>, change: &Change) -> Step<(), StateError> {
@@ -240,6 +242,10 @@ fn check_publication(sql: &Connection, ready: &Ready) -> Step<Target, StateError
         Halt::Refused(why) => Halt::Refused(as_state_error(why)),
         Halt::Failed(e) => Halt::Failed(e),
     })?;
+    let of_another = |stored: &Stored| stored.info.attributes.owner != ready.replaces_only;
+    if ready.replaces_only.is_some() && target.current.as_ref().is_some_and(of_another) {
+        return refuse(StateError::Unpublishable(Unpublishable::Taken));
+    }
     let there = match &ready.source {
         Source::Staged { size, .. } => *size,
         Source::Parts { .. } => multipart::total(&target.parts),
@@ -251,7 +257,7 @@ fn check_publication(sql: &Connection, ready: &Ready) -> Step<Target, StateError
 }
 
 fn publish(tx: &mut Tx<'_>, ready: Ready, target: Target) -> rusqlite::Result<ObjectInfo> {
-    let Ready { mut new, source } = ready;
+    let Ready { mut new, source, .. } = ready;
     match source {
         Source::Staged { content, .. } => {
             let held = objects::hold(tx, content)?;
@@ -267,7 +273,7 @@ fn publish(tx: &mut Tx<'_>, ready: Ready, target: Target) -> rusqlite::Result<Ob
 fn as_state_error(e: BlobError) -> StateError {
     match e {
         BlobError::NotFound(_) | BlobError::Conflict(_) | BlobError::Invalid(InvalidBlob::Part(_)) => {
-            StateError::Unpublishable(e.to_string())
+            StateError::Unpublishable(Unpublishable::Missing(e.to_string()))
         }
         BlobError::Invalid(why) => StateError::Invalid(why.to_string()),
         BlobError::Unavailable(source) => StateError::Unavailable(source),

@@ -93,11 +93,15 @@ impl World {
                 Ok(self.named_parts(id, parts, min_part_bytes)?.iter().map(|p| p.content.size).sum())
             }
         });
+        let there = self.tables.objects.get(&(publication.bucket.clone(), publication.key.clone()));
         match size {
+            Ok(_) if there.is_some_and(|there| !publication.may_replace(there.info.attributes.owner.as_ref())) => {
+                Err(StateError::Unpublishable(Unpublishable::Taken))
+            }
             Ok(size) if size == publication.size => Ok(()),
             Ok(size) => Err(StateError::Invalid(format!("{} bytes were promised, {size} are there", publication.size))),
             Err(e @ (BlobError::Invalid(InvalidBlob::Part(_)) | BlobError::NotFound(_))) => {
-                Err(StateError::Unpublishable(e.to_string()))
+                Err(StateError::Unpublishable(Unpublishable::Missing(e.to_string())))
             }
             Err(other) => Err(StateError::Invalid(other.to_string())),
         }

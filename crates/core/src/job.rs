@@ -197,6 +197,12 @@ impl Job {
         Some(MultipartRef { bucket, key, id: self.reject_multipart.clone()? })
     }
 
+    /// Whose objects its results may replace; anybody's if none. As whoever owns the job might by hand.
+    pub fn replaces_only(&self) -> Option<KeyId> {
+        let is_confined = self.reader.owner.is_some() || self.reader.only.as_ref().is_some_and(Vec::is_empty);
+        self.owner.clone().filter(|_| is_confined)
+    }
+
     /// Nothing of it goes on or may go on: what it left can be removed.
     pub fn is_over(&self) -> bool {
         self.status.is_terminal() && self.resumable_until.is_none()

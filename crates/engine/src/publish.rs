@@ -8,7 +8,7 @@ use filemill_core::job::Job;
 use filemill_core::object::ObjectInfo;
 use filemill_core::ports::{
     BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, MultipartRef, Precondition, Publication,
-    PublicationSource, PutObject, StateError,
+    PublicationSource, PutObject, StateError, Unpublishable,
 };
 use tracing::Instrument;
 
@@ -79,8 +79,12 @@ pub(crate) enum CommitError {
 
 /// Replaces only what it saw, so that a worker that was left behind cannot overwrite the result of a newer version.
 async fn publish_first(ports: &Ports, job: &Job, publication: Publication) -> Result<(), CommitError> {
+    let there = ports.blobs.head(&publication.bucket, &publication.key).await;
+    if there.as_ref().is_ok_and(|there| !publication.may_replace(there.attributes.owner.as_ref())) {
+        return Err(StateError::Unpublishable(Unpublishable::Taken).into());
+    }
     let Publication { bucket, key, attributes, etag, source, .. } = publication;
-    let condition = match ports.blobs.head(&bucket, &key).await {
+    let condition = match there {
         // an attempt before this one made it, and then its commit was lost
         Ok(there) if there.etag == etag && there.attributes.origin == attributes.origin => return Ok(()),
         Ok(there) if is_of_newer_version(ports, job, &there).await? => {

@@ -132,6 +132,7 @@ macro_rules! state_store_suite {
             a_refused_set_publishes_nothing,
             what_is_not_there_cannot_be_published,
             a_publication_replaces_an_object,
+            a_publication_replaces_what_it_may_and_nothing_else,
             a_publication_that_lies_about_its_size_is_invalid,
             jobs_are_listed_newest_first_in_pages,
             jobs_are_found_by_each_property,

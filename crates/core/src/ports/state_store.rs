@@ -9,8 +9,8 @@
 //! * S5 a reader sees a committed set whole.
 //! * S6 events are numbered in commit order. A number is never given twice, even where a crash took its event.
 //! * S7 `Publish` is atomic with the set where [`StateStore::publishes`] says so, and refused as `Invalid` elsewhere.
-//!   A bucket, upload or part that is not there refuses the set with `Unpublishable` where every condition (S2) holds. A
-//!   set publishes two objects at most: a result and its rejects.
+//!   A bucket, upload or part that is not there refuses the set with `Unpublishable` where every condition (S2) holds, and so
+//!   does an object that may not be replaced. A set publishes two objects at most: a result and its rejects.
 //! * S8 a lease is held while its token is the task's newest and its end, by the store's clock, has not come.
 //! * S9 an object has one finding by processor; a later one replaces it, and `RemoveFinding` takes it away.
 //! * S10 records are found by all of their fields as last stored, and by nothing that they had before.
@@ -197,17 +197,24 @@ pub struct Publication {
     /// The result's tag and size, known before: they stand in the job that the same set completes.
     pub etag: Etag,
     pub size: u64,
+    /// Replaces objects of this owner only; whosever they are if not given.
+    pub replaces_only: Option<KeyId>,
     pub source: PublicationSource,
 }
 
 impl Publication {
+    pub fn may_replace(&self, owner: Option<&KeyId>) -> bool {
+        self.replaces_only.is_none() || self.replaces_only.as_ref() == owner
+    }
+
     /// The same once more, for whoever lost a race; `None` where its bytes go with the first.
     pub fn again(&self) -> Option<Publication> {
         let PublicationSource::Multipart { id, parts } = &self.source else { return None };
         let source = PublicationSource::Multipart { id: id.clone(), parts: parts.clone() };
-        let Publication { bucket, key, attributes, etag, size, .. } = self;
+        let Publication { bucket, key, attributes, etag, size, replaces_only, .. } = self;
         let (bucket, key, attributes) = (bucket.clone(), key.clone(), attributes.clone());
-        Some(Publication { bucket, key, attributes, etag: etag.clone(), size: *size, source })
+        let (etag, size, replaces_only) = (etag.clone(), *size, replaces_only.clone());
+        Some(Publication { bucket, key, attributes, etag, size, replaces_only, source })
     }
 }
 
@@ -231,13 +238,22 @@ pub struct Committed {
 }
 
 #[derive(Debug, thiserror::Error)]
+pub enum Unpublishable {
+    /// The bucket, the upload or a part, or not as it was recorded.
+    #[error("{0}")]
+    Missing(String),
+    #[error("an object that it may not replace is there")]
+    Taken,
+}
+
+#[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A condition did not hold. Load again and decide again.
     #[error("conflict: {0}")]
     Conflict(String),
-    /// What the set publishes is not there, or not as it was recorded (S7). Deciding again does not bring it back.
+    /// What the set publishes cannot be made visible (S7), and deciding again does not change that.
     #[error("cannot be published: {0}")]
-    Unpublishable(String),
+    Unpublishable(Unpublishable),
     /// The set itself is wrong: a bug of ours.
     #[error("invalid change set: {0}")]
     Invalid(String),

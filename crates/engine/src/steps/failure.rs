@@ -34,6 +34,12 @@ pub(super) fn stopped_in_processor(e: ProcessError) -> Stopped {
     }
 }
 
+/// Whose object it is is not the uploader's to know.
+pub(crate) fn place_is_taken() -> TaskError {
+    let message = "the result's name is taken: what lies there belongs to another key and is not replaced";
+    TaskError::permanent("result_taken", message)
+}
+
 /// The input or the result's place, as the store answered.
 pub(crate) fn task_error_of_blob(e: BlobError) -> TaskError {
     match e {

@@ -9,7 +9,7 @@ mod sources;
 mod transform;
 mod watch;
 
-pub(crate) use failure::{Stopped, task_error_of_blob};
+pub(crate) use failure::{Stopped, place_is_taken, task_error_of_blob};
 pub(crate) use watch::{Watch, Watched};
 
 use crate::Ports;
@@ -96,6 +96,7 @@ impl Step<'_> {
         let bucket = self.job.target.bucket.clone();
         let object = ObjectRef { bucket: bucket.clone(), key: key.clone(), size, etag: etag.clone() };
         let attributes = self.result_attributes(content_type);
-        (object, Publication { bucket, key, attributes, etag, size, source })
+        let replaces_only = self.job.replaces_only();
+        (object, Publication { bucket, key, attributes, etag, size, replaces_only, source })
     }
 }

@@ -1,14 +1,15 @@
 //! Cuts the input: from its size alone, or after a survey where records do not show their borders. A small file is done
 //! right here, in the same lease.
 
-use super::failure::{Stopped, stopped_by_blobs};
+use super::failure::{Stopped, place_is_taken, stopped_by_blobs};
 use super::transform::{Place, Transformed};
 use super::{Done, Made, Step};
 use filemill_core::chunks::{ChunkLimits, ChunkPlan, Cut, Survey};
+use filemill_core::job::Target;
 use filemill_core::lifecycle::{Happening, Planned};
 use filemill_core::limits;
 use filemill_core::object::ObjectKey;
-use filemill_core::ports::{BeginMultipart, PublicationSource, Transform};
+use filemill_core::ports::{BeginMultipart, BlobError, PublicationSource, Transform};
 use filemill_core::task::TaskError;
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ impl Step<'_> {
         plan: ChunkPlan,
         survey: Option<Survey>,
     ) -> Result<Done, Stopped> {
+        self.check_place().await?;
         let input = &self.job.input;
         let info = self.ports.blobs.head(&input.bucket, &input.key).await.map_err(stopped_by_blobs)?;
         if info.etag != input.etag {
@@ -71,6 +73,17 @@ impl Step<'_> {
         };
         let planned = Planned { plan, survey, multipart, reject_multipart };
         Ok(Done { happening: Happening::Planned(planned), publications: Vec::new() })
+    }
+
+    /// Early, before much work is done for nothing. The last commit decides.
+    async fn check_place(&self) -> Result<(), Stopped> {
+        let Some(own) = self.job.replaces_only() else { return Ok(()) };
+        let Target { bucket, key } = &self.job.target;
+        match self.ports.blobs.head(bucket, key).await {
+            Ok(there) if there.attributes.owner != Some(own) => Err(place_is_taken().into()),
+            Ok(_) | Err(BlobError::NotFound(_)) => Ok(()),
+            Err(e) => Err(stopped_by_blobs(e)),
+        }
     }
 
     async fn begin_multipart(&self, key: ObjectKey, content_type: Option<String>) -> Result<String, Stopped> {

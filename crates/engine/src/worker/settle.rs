@@ -5,11 +5,11 @@
 use super::source::retire_source;
 use crate::Engine;
 use crate::publish::{CommitError, abandon_multiparts};
-use crate::steps::{Done, task_error_of_blob};
+use crate::steps::{Done, place_is_taken, task_error_of_blob};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
-use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError, is_full};
+use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError, Unpublishable, is_full};
 use filemill_core::task::TaskError;
 
 /// Decides and commits; whoever lost a race loads again and decides again.
@@ -50,11 +50,12 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
                     None => return release_later(engine, &lease).await,
                 }
             }
-            Err(Setback::Unpublishable) => {
+            Err(Setback::Unpublishable(why)) => {
                 if is_over(engine, &lease).await {
                     return;
                 }
                 match again {
+                    _ if matches!(why, Unpublishable::Taken) => happening = Happening::TaskFailed(place_is_taken()),
                     _ if !has_place(engine, &job).await => happening = Happening::TaskFailed(no_place()),
                     Some(_) => happening = Happening::TaskFailed(result_refused()),
                     None => return release_later(engine, &lease).await,
@@ -76,7 +77,7 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
 /// Why a commit did not happen, by what to do about it.
 enum Setback {
     Conflict,
-    Unpublishable,
+    Unpublishable(Unpublishable),
     Unavailable(StateError),
     /// The result could not be made visible.
     Result(TaskError),
@@ -97,7 +98,7 @@ async fn commit(
     match committed {
         Ok(_) => Ok(()),
         Err(CommitError::State(StateError::Conflict(_))) => Err(Setback::Conflict),
-        Err(CommitError::State(StateError::Unpublishable(_))) => Err(Setback::Unpublishable),
+        Err(CommitError::State(StateError::Unpublishable(why))) => Err(Setback::Unpublishable(why)),
         Err(CommitError::State(e)) => Err(Setback::Unavailable(e)),
         Err(CommitError::Blob(e)) if is_full(&e) => Err(Setback::Unavailable(StateError::Unavailable(Box::new(e)))),
         Err(CommitError::Blob(e)) => Err(Setback::Result(task_error_of_blob(e))),

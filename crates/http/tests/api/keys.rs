@@ -1,6 +1,8 @@
 //! Keys: made with their secrets, used, exchanged, revoked and run out; limited to places; and what they have open.
 
-use crate::service::{Service, TOKEN, door, idle_service, request_by, service, service_of_tenants, with_json};
+use crate::service::{
+    Service, TOKEN, bucket, door, idle_service, key, request_by, service, service_of_tenants, with_json,
+};
 use axum::body::Body;
 use axum::http::Method;
 use futures::StreamExt;
@@ -14,6 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const MANY_CHUNKS: usize = 20 << 20;
 
 fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}")).to_owned()
@@ -267,4 +270,36 @@ async fn somebody_elses_promise_takes_no_hold_of_an_object() {
         let seen = service.send(request_by(&text(&thief, "token"), Method::GET, "/v1/jobs", Body::empty())).await.ok();
         assert_eq!(seen["items"], json!([]), "{name}");
     }
+}
+
+/// As little as by hand, however large the upload is.
+#[tokio::test]
+async fn the_result_of_an_uploader_replaces_nothing_that_is_anothers() {
+    let service = service().await;
+    let owner = async |name: &str, role: &str| {
+        let made = make(&service, json!({ "name": name, "role": role })).await;
+        filemill_core::ids::KeyId::parse(&text(&made, "id"))
+    };
+    let alice = owner("alice", "uploader").await;
+    let (bob, admin) = (owner("bob", "uploader").await, owner("chief", "admin").await);
+    let cases = [
+        ("hers", &alice, &bob, "failed"),
+        ("nobodys", &None, &bob, "failed"),
+        ("his", &bob, &bob, "completed"),
+        ("by-admin", &bob, &admin, "completed"),
+        ("by-service", &bob, &None, "completed"),
+    ];
+    for content in [&b"x"[..], vec![b'x'; MANY_CHUNKS].leak()] {
+        for (case, before, by, end) in cases {
+            let name = format!("{case}/{}", content.len());
+            service.put_for(before.clone(), "results", &name, b"before").await;
+            service.put_for(by.clone(), "uploads", &name, content).await;
+            let job = service.job(&name, end).await;
+            let there = service.store.content(&bucket("results"), &key(&name)).expect("an object");
+            assert_eq!(there == b"before"[..], end == "failed", "{name}: {job}");
+            assert!(end == "completed" || job["failure"]["code"] == "result_taken", "{name}: {job}");
+        }
+    }
+    let left = service.store.snapshot().multiparts;
+    assert!(left.is_empty(), "of what was refused: {left:?}");
 }

@@ -55,6 +55,7 @@ pub async fn a_crash_does_not_part_an_object_from_its_set(backend: Backend) {
             attributes: Default::default(),
             etag,
             size,
+            replaces_only: None,
             source: PublicationSource::Staged(staged),
         };
         let set = set([Change::Publish(publication), new_file(file(&format!("{n}"), 1))]);

@@ -4,7 +4,7 @@ use super::refuses_whole_as;
 use crate::backend::Backend;
 use crate::samples::*;
 use filemill_core::etag::Etag;
-use filemill_core::ids::JobId;
+use filemill_core::ids::{JobId, KeyId};
 use filemill_core::object::{Attributes, BucketName, Origin};
 use filemill_core::ports::*;
 
@@ -16,7 +16,7 @@ fn attributes() -> Attributes {
 fn publication(name: &str, staged: Staged) -> Publication {
     let (etag, size) = (staged.etag.clone(), staged.size);
     let source = PublicationSource::Staged(staged);
-    Publication { bucket: bucket(), key: key(name), attributes: attributes(), etag, size, source }
+    Publication { bucket: bucket(), key: key(name), attributes: attributes(), etag, size, replaces_only: None, source }
 }
 
 fn gathering(upload: &MultipartRef, parts: &[PartInfo]) -> Publication {
@@ -26,6 +26,7 @@ fn gathering(upload: &MultipartRef, parts: &[PartInfo]) -> Publication {
         attributes: attributes(),
         etag: Etag::of_parts(parts.iter().map(|p| &p.etag)),
         size: parts.iter().map(|p| p.size).sum(),
+        replaces_only: None,
         source: PublicationSource::Multipart { id: upload.id.clone(), parts: parts.iter().map(named).collect() },
     }
 }
@@ -168,6 +169,33 @@ pub async fn a_publication_replaces_an_object(backend: Backend) {
     let committed = commit(&backend, [Change::Publish(publication("a", inline(b"new")))]).await.expect("commit");
     assert!(committed.published.first().expect("an object").clone().sequencer > before.sequencer);
     assert_eq!(get(&backend, "a").await.expect("get"), b"new");
+}
+
+/// S7
+pub async fn a_publication_replaces_what_it_may_and_nothing_else(backend: Backend) {
+    let backend = with_bucket(backend).await;
+    if !publishes(&backend).await {
+        return;
+    }
+    let [own, other] = [1, 2].map(|n| KeyId::new(time(), [n; 10]));
+    let by = |owner: Option<&KeyId>, staged| Publication {
+        attributes: Attributes { owner: owner.cloned(), ..attributes() },
+        replaces_only: owner.cloned(),
+        ..publication("a", staged)
+    };
+    commit(&backend, [Change::Publish(by(Some(&own), inline(b"new")))]).await.expect("nothing is there");
+    for (content, size) in [(&b"again"[..], 5), (b"large", 2 * 1024 * 1024)] {
+        let content = content.repeat(size / content.len());
+        let theirs = by(Some(&other), staged(&backend, &content).await);
+        let refused = commit(&backend, [Change::Publish(theirs)]).await.map(|c| c.last_event);
+        assert!(matches!(refused, Err(StateError::Unpublishable(Unpublishable::Taken))), "{refused:?}");
+        assert_eq!(get(&backend, "a").await.expect("get"), b"new");
+    }
+    commit(&backend, [Change::Publish(by(Some(&own), inline(b"newer")))]).await.expect("its own");
+    commit(&backend, [Change::Publish(by(None, inline(b"newest")))]).await.expect("anybody's");
+    let refused = commit(&backend, [Change::Publish(by(Some(&own), inline(b"x")))]).await.map(|c| c.last_event);
+    assert!(matches!(refused, Err(StateError::Unpublishable(Unpublishable::Taken))), "nobody's: {refused:?}");
+    assert_eq!(get(&backend, "a").await.expect("get"), b"newest");
 }
 
 /// S7
