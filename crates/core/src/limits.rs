@@ -211,6 +211,8 @@ pub const EVENTS_KEPT: u64 = 100_000;
 pub const LISTENER_BACKLOG: usize = 1024;
 /// Live listeners of one process.
 pub const LISTENERS_MAX: usize = 10_000;
+/// Of them by one key. The service's own token may have all.
+pub const LISTENERS_PER_KEY_MAX: usize = LISTENERS_MAX / 4;
 
 /// Job metadata and options given with an upload, as JSON text.
 pub const JOB_METADATA_BYTES_MAX: usize = 16 * 1024;
@@ -251,7 +253,8 @@ pub const PREFIX_BYTES_MAX: usize = 64 * 1024;
 
 /// REST: a ticket for the live feed is used at once by the page that asked for it.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
-/// Tickets that are out and unused at a time: more means that somebody only collects them.
+/// Tickets that are out and unused at a time: more means that somebody only collects them, and loses the oldest when another
+/// asks.
 pub const TICKETS_MAX: usize = 1000;
 /// REST: how long an `Idempotency-Key` is remembered, how many, and how many bytes of answers (10,000 part links are
 /// 5 MiB). The oldest is forgotten first.

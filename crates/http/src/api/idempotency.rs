@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the same request sent twice changes things once and is answered twice with the same answer.
 //!
 //! Answers of successful requests are kept in the memory of this process: for a day, the newest 10,000 keys, at most
-//! 16 MiB. They hold signed links, so they are never logged nor written down; a restart forgets them.
+//! 16 MiB; beyond that, the oldest of whoever has the most is forgotten, so that nobody makes others' forgotten. They hold
+//! signed links, so they are never logged nor written down; a restart forgets them.
 
 use super::ApiState;
 use super::extract::{body_bytes_max, read_body};
@@ -34,6 +35,14 @@ struct Memory {
     by_key: HashMap<String, Remembered>,
     /// Keys with an answer, oldest first. A day is the same for all, so this is also the order in which they end.
     answered: VecDeque<String>,
+    /// What of them is each asker's.
+    held: HashMap<String, Held>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Held {
+    answers: usize,
     bytes: usize,
 }
 
@@ -55,7 +64,7 @@ struct Answer {
 /// Runs a request once per key; without the header it just runs.
 pub async fn once_per_key(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
-    let key = format!("{} {key}", asker(&request));
+    let key = format!("{}{ASKER_ENDS}{key}", asker(&request));
     let (parts, body) = request.into_parts();
     let body = read_body(body, body_bytes_max(parts.uri.path())).await?;
     let fingerprint = fingerprint(parts.method.as_str(), parts.uri.path(), &body);
@@ -88,6 +97,13 @@ async fn run_in_turn(turn: Turn, request: Request, next: Next, now: Timestamp) -
         until: now.plus(limits::IDEMPOTENCY_TTL),
     });
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Between the id of the asker's key and the key of the request.
+const ASKER_ENDS: char = ' ';
+
+fn asker_of(key: &str) -> &str {
+    key.split(ASKER_ENDS).next().unwrap_or_default()
 }
 
 /// Each asker has keys of their own: an answer is for nobody else.
@@ -151,12 +167,18 @@ impl Replays {
 impl Memory {
     fn keep(&mut self, key: &str, answer: Answer) {
         if let Some(seen) = self.by_key.get_mut(key) {
+            let held = self.held.entry(asker_of(key).to_owned()).or_default();
+            held.answers += 1;
+            held.bytes += answer.body.len();
             self.bytes += answer.body.len();
             seen.answer = Some(answer);
             self.answered.push_back(key.to_owned());
         }
-        while self.bytes > limits::IDEMPOTENCY_BYTES_MAX || self.answered.len() > limits::IDEMPOTENCY_KEYS_MAX {
-            self.forget_oldest();
+        while self.bytes > limits::IDEMPOTENCY_BYTES_MAX {
+            self.forget_one_of_most(|held| held.bytes);
+        }
+        while self.answered.len() > limits::IDEMPOTENCY_KEYS_MAX {
+            self.forget_one_of_most(|held| held.answers);
         }
     }
 
@@ -171,9 +193,28 @@ impl Memory {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(key) = self.answered.pop_front() else { return };
+        self.forget(0);
+    }
+
+    /// The oldest of whoever has the most.
+    fn forget_one_of_most(&mut self, what: fn(&Held) -> usize) {
+        let most = self.held.iter().max_by_key(|(_, held)| what(held)).map(|(asker, _)| asker);
+        let oldest = most.and_then(|most| self.answered.iter().position(|key| asker_of(key) == most));
+        self.forget(oldest.unwrap_or(0));
+    }
+
+    fn forget(&mut self, nth: usize) {
+        let Some(key) = self.answered.remove(nth) else { return };
         let forgotten = self.by_key.remove(&key).and_then(|seen| seen.answer);
-        self.bytes -= forgotten.map_or(0, |answer| answer.body.len());
+        let bytes = forgotten.map_or(0, |answer| answer.body.len());
+        self.bytes -= bytes;
+        if let Some(held) = self.held.get_mut(asker_of(&key)) {
+            held.answers -= 1;
+            held.bytes -= bytes;
+            if held.answers == 0 {
+                self.held.remove(asker_of(&key));
+            }
+        }
     }
 }
 
@@ -247,13 +288,30 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_many_keys_makes_nobody_elses_forgotten() {
+        let replays = Replays::default();
+        first(&replays, "one a", 0).finish(answer(1, 10));
+        for n in 0..limits::IDEMPOTENCY_KEYS_MAX + 5 {
+            first(&replays, &format!("two {n}"), 0).finish(answer(1, 10));
+        }
+        assert!(matches!(replays.begin("one a", [1; 32], Timestamp::ZERO), Ok(Begun::Answered(_))));
+        assert!(matches!(replays.begin("two 5", [1; 32], Timestamp::ZERO), Ok(Begun::First(_))), "the oldest are");
+        let memory = replays.memory();
+        assert_eq!(memory.answered.len(), limits::IDEMPOTENCY_KEYS_MAX);
+        assert_eq!(memory.held.values().map(|held| held.answers).sum::<usize>(), limits::IDEMPOTENCY_KEYS_MAX);
+        drop(memory);
+        first(&replays, "two large", 0).finish(answer(limits::IDEMPOTENCY_BYTES_MAX, 10));
+        assert!(matches!(replays.begin("one a", [1; 32], Timestamp::ZERO), Ok(Begun::Answered(_))));
+    }
+
+    #[test]
     fn memory_is_bounded_by_keys_and_by_bytes() {
         let replays = Replays::default();
         for i in 0..limits::IDEMPOTENCY_KEYS_MAX + 5 {
-            first(&replays, &i.to_string(), 0).finish(answer(1, 10));
+            first(&replays, &format!("one {i}"), 0).finish(answer(1, 10));
         }
         assert_eq!(replays.memory().by_key.len(), limits::IDEMPOTENCY_KEYS_MAX);
-        first(&replays, "large", 0).finish(answer(limits::IDEMPOTENCY_BYTES_MAX, 10));
+        first(&replays, "one large", 0).finish(answer(limits::IDEMPOTENCY_BYTES_MAX, 10));
         assert_eq!(replays.memory().by_key.len(), 1);
         first(&replays, "one more", 0).finish(answer(1, 10));
         assert_eq!(replays.memory().bytes, 1);

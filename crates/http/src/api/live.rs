@@ -5,6 +5,7 @@
 
 mod events;
 mod lock;
+mod places;
 mod socket;
 
 pub use events::{__path_listen_by_events, listen_by_events};
@@ -18,10 +19,10 @@ use filemill_core::event::{EventKind, LiveEvent};
 use filemill_core::ports::StateError;
 use filemill_engine::{Interest, ListenError, Listener};
 use lock::Lock;
-use metrics::gauge;
+use places::Place;
+pub use places::Places;
 use serde::Deserialize;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
@@ -89,11 +90,10 @@ impl Subscription {
         if state.closing.is_cancelled() {
             return Err(Problem::unavailable("stopping", "the service is stopping"));
         }
-        let permit = state.listeners.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| Problem::unavailable("too_many_listeners", "too many feeds are open"))?;
+        let place = state.listeners.take(who)?;
         let listener = listen(state, after).await?;
         let lock = Lock::new(state.engine.clone(), who.key.clone());
-        Ok(Subscription { listener, interest, lock, closing: state.closing.clone(), _place: Place::take(permit) })
+        Ok(Subscription { listener, interest, lock, closing: state.closing.clone(), _place: place })
     }
 
     /// The number to resume behind.
@@ -136,22 +136,4 @@ async fn listen(state: &ApiState, after: Option<u64>) -> Result<Listener, StateE
     }
     let newest = state.engine.listen(None).await?;
     Ok(if listener.position() > newest.position() { newest } else { listener })
-}
-
-/// A place among the listeners, counted.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn take(permit: OwnedSemaphorePermit) -> Self {
-        gauge!("filemill_feed_listeners").increment(1.0);
-        Place { _permit: permit }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        gauge!("filemill_feed_listeners").decrement(1.0);
-    }
 }

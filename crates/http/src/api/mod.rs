@@ -106,7 +106,7 @@ pub struct Shared {
     tickets: tickets::Tickets,
     replays: idempotency::Replays,
     readiness: health::Readiness,
-    listeners: Arc<Semaphore>,
+    listeners: Arc<live::Places>,
     /// Open WebSockets; they outlive their HTTP connection.
     feeds: TaskTracker,
     closing: CancellationToken,
@@ -131,7 +131,7 @@ impl ApiDoor {
             tickets: tickets::Tickets::default(),
             replays: idempotency::Replays::default(),
             readiness: health::Readiness::default(),
-            listeners: Arc::new(Semaphore::new(limits::LISTENERS_MAX)),
+            listeners: Arc::default(),
             feeds: TaskTracker::new(),
             closing: CancellationToken::new(),
         });

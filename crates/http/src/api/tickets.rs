@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use filemill_core::access::Principal;
+use filemill_core::ids::KeyId;
 use filemill_core::limits;
 use filemill_core::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -38,7 +39,7 @@ impl Tickets {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         out.retain(|_, issued| issued.is_good());
         if out.len() >= limits::TICKETS_MAX {
-            return Err(Problem::too_many("too_many_tickets", "too many tickets are waiting to be used"));
+            make_room(&mut out, &to)?;
         }
         out.insert(digest(&ticket), Issued { to, ends: Instant::now() + limits::TICKET_TTL });
         Ok(TicketView { ticket, expires_at: now.plus(limits::TICKET_TTL) })
@@ -48,6 +49,22 @@ impl Tickets {
     pub fn redeem(&self, ticket: &str) -> Option<Principal> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(ticket));
         taken.filter(Issued::is_good).map(|issued| issued.to)
+    }
+}
+
+/// Whoever holds the most gives way, unless that is who asks.
+fn make_room(out: &mut HashMap<[u8; 32], Issued>, asks: &Principal) -> Result<(), Problem> {
+    let mut held: HashMap<&Option<KeyId>, usize> = HashMap::new();
+    out.values().for_each(|issued| *held.entry(&issued.to.key).or_default() += 1);
+    let of_asker = held.get(&asks.key).copied().unwrap_or(0);
+    let (holder, most) = held.into_iter().max_by_key(|(_, count)| *count).unwrap_or((&None, 0));
+    let oldest = out.iter().filter(|(_, issued)| issued.to.key == *holder).min_by_key(|(_, issued)| issued.ends);
+    match oldest.map(|(digest, _)| *digest) {
+        Some(oldest) if of_asker < most => {
+            out.remove(&oldest);
+            Ok(())
+        }
+        _ => Err(Problem::too_many("too_many_tickets", "too many tickets are waiting to be used")),
     }
 }
 
@@ -107,6 +124,30 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         assert!(tickets.redeem(&late).is_none());
         assert!(limits::TICKET_TTL <= Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_collects_tickets_takes_them_from_nobody() {
+        let tickets = Tickets::default();
+        let collector = by_key(1);
+        let issue_to = |who: &Principal| tickets.issue(who.clone(), NOON).map(|view| view.ticket);
+        let first = issue_to(&collector).unwrap_or_else(|_| panic!("a ticket"));
+        advance(Duration::from_millis(1)).await;
+        for _ in 1..limits::TICKETS_MAX {
+            assert!(issue_to(&collector).is_ok());
+        }
+        assert!(issue_to(&collector).is_err());
+        for other in [by_key(2), Principal::service()] {
+            let ticket = issue_to(&other).unwrap_or_else(|_| panic!("a ticket"));
+            assert_eq!(tickets.redeem(&ticket), Some(other));
+        }
+        assert_eq!(tickets.redeem(&first), None, "the oldest gave way");
+    }
+
+    fn by_key(n: u8) -> Principal {
+        let mut who = Principal::service();
+        who.actor.key = Some(KeyId::new(NOON, [n; 10]));
+        who
     }
 
     #[tokio::test(start_paused = true)]
