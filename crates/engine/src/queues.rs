@@ -2,6 +2,7 @@
 
 use crate::error::CommandError;
 use crate::{Engine, QueueSettings};
+use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
 use filemill_core::limits;
 use filemill_core::message::{MessageCounts, MessageQueueName};
@@ -35,6 +36,18 @@ impl Engine {
             name,
         };
         Ok(names.into_iter().map(state).collect())
+    }
+
+    /// May they know of this queue? It is used by a rule that they see, or holds a letter of theirs.
+    pub async fn knows_queue(&self, who: &Principal, queue: &QueueName) -> Result<bool, CommandError> {
+        if who.reach.is_everything() {
+            return Ok(self.queues().await?.iter().any(|known| known.name == *queue));
+        }
+        if self.rules(who).any(|rule| rule.queue == *queue) {
+            return Ok(true);
+        }
+        let filter = DeadLetterFilter { queue: Some(queue.clone()), ..DeadLetterFilter::default() };
+        Ok(self.count_dead_letters(who, &filter).await? > 0)
     }
 
     /// What each message queue holds, by name.

@@ -10,6 +10,7 @@ use super::views::{CountView, DeadLetterView, ListView, ProblemView, QueueView, 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use filemill_core::access::Principal;
 use filemill_core::rule::QueueName;
 
 /// List queues with what waits and runs in them
@@ -43,7 +44,7 @@ pub async fn list_dead_letters_of_queue(
     PagedQuery { filters, page }: PagedQuery<DeadLetterFilters>,
 ) -> Result<Json<ListView<DeadLetterView>>, Problem> {
     let mut filter = filters.filter()?;
-    filter.queue = Some(known_queue(&state, &queue).await?);
+    filter.queue = Some(known_queue(&state, &who, &queue).await?);
     dead_letters::list(&state, &who, filter, page).await
 }
 
@@ -69,13 +70,15 @@ pub async fn redrive_queue(
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     StrictJson(body): StrictJson<RedriveBody>,
 ) -> Result<Response, Problem> {
-    let queue = known_queue(&state, &queue).await?;
+    let queue = known_queue(&state, &who, &queue).await?;
     redrives::order(&state, &who, body, Some(queue)).await
 }
 
-async fn known_queue(state: &ApiState, name: &str) -> Result<QueueName, Problem> {
-    let queues = state.engine.queues().await?;
-    let shown = || name.chars().take(64).collect::<String>();
-    let known = queues.into_iter().map(|queue| queue.name).find(|known| known.as_str() == name);
-    known.ok_or_else(|| Problem::not_found("queue", &shown()))
+async fn known_queue(state: &ApiState, who: &Principal, name: &str) -> Result<QueueName, Problem> {
+    if let Ok(queue) = QueueName::parse(name)
+        && state.engine.knows_queue(who, &queue).await?
+    {
+        return Ok(queue);
+    }
+    Err(Problem::not_found("queue", &name.chars().take(64).collect::<String>()))
 }

@@ -131,7 +131,8 @@ fn rules_of(tenant: &str) -> [Value; 3] {
         json!({ "id": named("lines"), "from": named("in"), "match": { "key": [{ "not_suffix": ".json" }] },
             "process": { "kind": "lines.prefix", "text": "> " }, "output": { "bucket": named("out") } }),
         json!({ "id": named("fragile"), "from": named("frail"), "process": { "kind": "lines.prefix", "text": "> " },
-            "output": { "bucket": named("out") }, "retry": { "attempts": 1, "backoff": "1s..1s" } }),
+            "output": { "bucket": named("out") }, "retry": { "attempts": 1, "backoff": "1s..1s" },
+            "queue": named("frail") }),
         json!({ "id": named("zip"), "from": named("in"), "match": { "key": [{ "equals": "-" }] },
             "process": { "kind": "archive.zip" }, "output": { "bucket": named("out"), "key": "{stem}.zip" } }),
     ]
@@ -355,6 +356,15 @@ async fn what_is_anothers_and_what_is_not_there_answer_alike() {
         told("/v1/uploads", json!({ "filename": "a", "bucket": "acme-in", "rule": rule }), rule).await
     };
     assert_eq!(ask("beta-lines").await, ask("nope-lines").await);
+    let ask = async |queue: &str| {
+        let path = format!("/v1/queues/{queue}");
+        let list = world.service.send(request_by(token, Method::GET, &format!("{path}/dead"), Body::empty())).await;
+        let listed = (list.status, String::from_utf8_lossy(&list.body).replace(queue, "NAME"));
+        let wish = json!({ "filter": {}, "dry_run": true });
+        [listed, told(&format!("{path}/redrive"), wish, queue).await]
+    };
+    assert_eq!(ask("beta-frail").await, ask("nope-frail").await);
+    assert_eq!(ask("acme-frail").await.map(|(status, _)| status.as_u16()), [200, 200]);
     let ask =
         async |tenant: &str| told("/v1/keys", json!({ "name": "k", "role": "viewer", "tenant": tenant }), tenant).await;
     assert_eq!(ask("beta").await, ask("nope").await);
