@@ -21,7 +21,7 @@ use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{QueueName, Rule, RuleSet};
 use filemill_custom::Definition;
 use filemill_engine::{BucketSettings, EngineConfig, QueueSettings, ReconcileSettings, Registry, Retention};
-use filemill_http::api::Rates;
+use filemill_http::Rates;
 use filemill_notify::Receivers;
 use references::{ReferenceError, Resolved, Sources};
 use serde_json::Value;

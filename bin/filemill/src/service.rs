@@ -46,7 +46,7 @@ impl Service {
 
         let stop = CancellationToken::new();
         let mut rooms = JoinSet::new();
-        let s3_door = s3_door(&ports, &engine, &credentials, &settings.public_s3_url);
+        let s3_door = s3_door(&ports, &engine, &credentials, settings);
         let api_door = ApiDoor::new(ApiConfig {
             engine: engine.clone(),
             keeper: Some(keeper),
@@ -99,14 +99,15 @@ fn name_of(ended: Result<&'static str, JoinError>) -> String {
     ended.map_or_else(|e| format!("service's part ({e})"), str::to_owned)
 }
 
-fn s3_door(ports: &Ports, engine: &Engine, credentials: &Credentials, public_url: &Option<String>) -> S3Door {
+fn s3_door(ports: &Ports, engine: &Engine, credentials: &Credentials, settings: &ServerSettings) -> S3Door {
     let pair = KeyPair {
         access_key_id: credentials.s3_access_key_id.clone(),
         secret_access_key: credentials.s3_secret_access_key.clone(),
     };
     let mut config = S3Config::new(ports.blobs.clone(), ports.clock.clone(), vec![pair]);
     config.queues = Some(ports.messages.clone());
-    config.public_url = public_url.clone();
+    config.public_url = settings.public_s3_url.clone();
+    config.rates = settings.rates;
     config.engine = Some(engine.clone());
     let engine = engine.config();
     config.bucket_limits = engine.buckets.keys().map(|name| (name.clone(), engine.max_size_of(name))).collect();

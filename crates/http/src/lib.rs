@@ -6,9 +6,11 @@
 pub mod api;
 mod message_metrics;
 pub mod metrics;
+mod pace;
 pub mod s3;
 pub mod serve;
 mod signature;
 mod sqs;
 
 pub use api::{ApiConfig, ApiDoor};
+pub use pace::Rates;

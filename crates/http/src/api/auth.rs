@@ -61,7 +61,7 @@ pub async fn admit(State(state): State<ApiState>, request: Request, next: Next) 
         Some(Need::Scope { scope, by_ticket }) => {
             let recognised = recognise(&state, &parts, by_ticket).await;
             let mut principal = recognised.map_err(|problem| match problem.status() {
-                StatusCode::UNAUTHORIZED => state.pace.refusal(address, problem),
+                StatusCode::UNAUTHORIZED => state.pace.admit_refusal(address).map_or_else(Problem::from, |()| problem),
                 _ => problem,
             })?;
             state.pace.admit_key(&principal)?;

@@ -25,7 +25,6 @@ mod links;
 mod live;
 mod observe;
 mod openapi;
-mod pace;
 mod problem;
 mod queues;
 mod reconcile;
@@ -37,9 +36,9 @@ mod uploads;
 mod views;
 
 pub use openapi::document as openapi_document;
-pub use pace::Rates;
 
 use crate::metrics::PrometheusHandle;
+use crate::pace::{Pace, Rates};
 use crate::serve::{self, Patience};
 use auth::Token;
 use axum::Router;
@@ -102,7 +101,7 @@ pub struct Shared {
     needs: scopes::Needs,
     /// The OpenAPI document.
     document: String,
-    pace: pace::Pace,
+    pace: Pace,
     tickets: tickets::Tickets,
     replays: idempotency::Replays,
     readiness: health::Readiness,
@@ -127,7 +126,7 @@ impl ApiDoor {
             metrics: config.metrics,
             allowed_origins: config.allowed_origins,
             version: config.version,
-            pace: pace::Pace::new(config.rates),
+            pace: Pace::new(config.rates),
             tickets: tickets::Tickets::default(),
             replays: idempotency::Replays::default(),
             readiness: health::Readiness::default(),

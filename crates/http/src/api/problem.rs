@@ -4,6 +4,7 @@
 //! to the client.
 
 use super::views::{FieldError, ProblemView};
+use crate::pace::TooOften;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -98,6 +99,13 @@ impl Problem {
             }
             e => e.into(),
         }
+    }
+}
+
+impl From<TooOften> for Problem {
+    fn from(over: TooOften) -> Self {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", over.who);
+        problem.with_header(header::RETRY_AFTER, HeaderValue::from(over.retry_after_secs))
     }
 }
 

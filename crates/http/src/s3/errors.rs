@@ -4,6 +4,7 @@
 //! a secret or a path of this machine.
 
 use super::incoming::BodyError;
+use crate::pace::TooOften;
 use filemill_core::object::NameError;
 use filemill_core::ports::{BlobConflict, BlobError, InvalidBlob, Missing, Room, is_full};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -109,6 +110,15 @@ pub fn check_room(room: Room, bytes: u64) -> S3Result<()> {
     Err(storage_full())
 }
 
+/// Somebody asks more often than they may.
+pub fn too_often(over: &TooOften) -> S3Error {
+    let TooOften { who, retry_after_secs } = over;
+    let mut error = s3_error!(SlowDown, "Please reduce your request rate: {} (wait {} s).", who, retry_after_secs);
+    error.set_status_code(StatusCode::SERVICE_UNAVAILABLE);
+    error.set_headers(retry_after(HeaderValue::from(*retry_after_secs)));
+    error
+}
+
 /// Every place for such a request is taken.
 pub fn slow_down() -> S3Error {
     come_again(s3_error!(SlowDown, "Please reduce your request rate."))
@@ -116,11 +126,13 @@ pub fn slow_down() -> S3Error {
 
 fn come_again(mut error: S3Error) -> S3Error {
     error.set_status_code(StatusCode::SERVICE_UNAVAILABLE);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-    error.set_headers(headers);
+    error.set_headers(retry_after(HeaderValue::from_static("2")));
     error
+}
+
+fn retry_after(secs: HeaderValue) -> HeaderMap {
+    let xml = (header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    HeaderMap::from_iter([xml, (header::RETRY_AFTER, secs)])
 }
 
 /// An error of staging: the disk, not the client.

@@ -277,7 +277,15 @@ impl S3Auth for KeyRing {
 }
 
 /// Nobody passes without a verified signature, nor to what they have no right to.
-pub struct Turnstile;
+pub struct Turnstile {
+    door: Arc<Door>,
+}
+
+impl Turnstile {
+    pub fn new(door: Arc<Door>) -> Self {
+        Turnstile { door }
+    }
+}
 
 #[async_trait::async_trait]
 impl S3Access for Turnstile {
@@ -290,6 +298,7 @@ impl S3Access for Turnstile {
             operation.set(&name);
         }
         let visitor = Visitor::of(cx.extensions_mut())?;
+        self.door.admit(&visitor)?;
         visitor.check(&name, cx.s3_path())
     }
 }

@@ -38,6 +38,7 @@ mod xml_text;
 pub use crate::serve::Patience;
 pub use held::HeldLimit;
 
+use crate::pace::{Pace, Rates};
 use crate::serve::incoming;
 use crate::sqs::{SqsConfig, SqsDoor};
 use filemill_core::limits;
@@ -89,6 +90,8 @@ pub struct S3Config {
     pub documents: HeldLimit,
     /// Files of forms, until they are stored.
     pub forms: HeldLimit,
+    /// Of each key, also by its links, and of addresses.
+    pub rates: Rates,
 }
 
 impl S3Config {
@@ -105,6 +108,7 @@ impl S3Config {
             patience: Patience::default(),
             documents: HeldLimit { places: limits::XML_BODIES_MAX, time: limits::XML_BODY_TIMEOUT },
             forms: HeldLimit { places: limits::POST_FORMS_MAX, time: limits::POST_FORM_TIMEOUT },
+            rates: Rates::default(),
         }
     }
 }
@@ -124,6 +128,7 @@ struct Door {
     crews: Arc<Semaphore>,
     documents: HeldBodies,
     forms: HeldBodies,
+    pace: Pace,
 }
 
 impl Door {
@@ -167,10 +172,11 @@ impl S3Door {
             crews: Arc::new(Semaphore::new(CREWS_MAX)),
             documents: HeldBodies::new(config.documents),
             forms: HeldBodies::new(config.forms),
+            pace: Pace::new(config.rates),
         });
         let mut builder = S3ServiceBuilder::new(operations::Operations::new(door.clone()));
         builder.set_auth(gate::KeyRing::new(door.clone()));
-        builder.set_access(gate::Turnstile);
+        builder.set_access(gate::Turnstile::new(door.clone()));
         builder.set_config(gate::protocol_limits());
         S3Door { gate: Arc::new(gate::Gate::new(door, builder.build())), sqs }
     }

@@ -16,6 +16,7 @@ use super::put::{Offered, address};
 use super::visitor::{Visitor, of_write};
 use super::xml_text::escape;
 use super::{Door, tagging};
+use crate::serve::PeerAddress;
 use crate::signature::{ALGORITHM, Credential, SigningKey, parse_amz_date};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -56,6 +57,8 @@ pub async fn post_object(door: &Arc<Door>, head: &Parts, body: IncomingBody) -> 
     let mut form = Form { body, buffer: Vec::new() };
     let FormHead { mut fields, file_name, content_start } = form.read_head(&boundary).await?;
     let (policy, visitor) = verify_policy(door, &fields).await?;
+    let visitor = visitor.at(head.extensions.get::<PeerAddress>());
+    door.admit(&visitor)?;
     fill_in(&mut fields, &file_name)?;
     if fields.insert("bucket".to_owned(), bucket.clone()).is_some_and(|given| given != bucket) {
         return Err(s3_error!(AccessDenied, "The form's bucket is not that of the URL.").into());

@@ -26,7 +26,9 @@ impl S3Door {
                 }
             }
         });
-        serve::serve("s3", listener, service, patience, shutdown)
+        let (door, stop) = (self.gate.door.clone(), shutdown.clone());
+        let served = serve::serve("s3", listener, service, patience, shutdown);
+        async move { tokio::join!(served, door.pace.keep_small(stop)).0 }
     }
 }
 

@@ -46,6 +46,17 @@ impl Door {
         Ok(Visitor { who: Arc::new(known.0), secret_access_key: known.1, by_link: false })
     }
 
+    /// Are they within their rates? Asked once they are known, so that nobody uses up another's. The service's own pair has
+    /// none.
+    pub fn admit(&self, visitor: &Visitor) -> S3Result<()> {
+        let who = &visitor.who;
+        if who.key.is_none() {
+            return Ok(());
+        }
+        let admitted = self.pace.admit_key(who).and_then(|()| self.pace.admit_address(who.address));
+        admitted.map_err(|over| errors::too_often(&over))
+    }
+
     async fn holder_of_link(&self, key: &str) -> S3Result<Principal> {
         let over = || s3_error!(AccessDenied, "The key that this link was made for opens nothing any more.");
         let (engine, key) = self.engine.as_ref().zip(KeyId::parse(key)).ok_or_else(over)?;

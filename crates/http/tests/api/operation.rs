@@ -68,7 +68,7 @@ async fn metrics_are_prometheus_text() {
         engine,
         admin_token: TOKEN.to_owned(),
         metrics: Some(recorder),
-        rates: filemill_http::api::Rates::default(),
+        rates: filemill_http::Rates::default(),
         allowed_origins: Vec::new(),
         version: "1.2.3".to_owned(),
     };

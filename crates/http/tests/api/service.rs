@@ -14,8 +14,7 @@ use filemill_core::rule::{QueueName, RuleSet};
 use filemill_engine::{
     BucketSettings, Chance, Compute, Engine, EngineConfig, MasterKey, Ports, QueueSettings, Registry,
 };
-use filemill_http::api::Rates;
-use filemill_http::{ApiConfig, ApiDoor};
+use filemill_http::{ApiConfig, ApiDoor, Rates};
 use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore, SimClock};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};

@@ -11,8 +11,10 @@ use filemill_core::rule::RuleSet;
 use filemill_engine::{
     BucketSettings, Chance, Compute, Engine, EngineConfig, KeyPair, KeyTicket, MasterKey, NewKey, Ports, Registry,
 };
+use filemill_http::Rates;
 use filemill_memory::{MemoryOptions, MemoryStore};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 const TENANTS: [&str; 2] = ["acme", "beta"];
@@ -86,11 +88,19 @@ fn engine_over(store: &Arc<MemoryStore>) -> Engine {
 }
 
 async fn world() -> World {
+    world_with(Rates::default()).await
+}
+
+async fn world_with(rates: Rates) -> World {
     let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
     let engine = engine_over(&store);
     engine.prepare().await.expect("buckets");
     let known = engine.clone();
-    let door = TestDoor::over(store.clone(), |config| config.engine = Some(known)).await;
+    let door = TestDoor::over(store.clone(), |config| {
+        config.engine = Some(known);
+        config.rates = rates;
+    })
+    .await;
     let mut world = World { door, engine, store, keys: BTreeMap::new() };
     for (nth, tenant) in TENANTS.into_iter().enumerate() {
         for role in ROLES {
@@ -309,4 +319,31 @@ async fn a_link_acts_for_the_key_that_it_was_made_for_and_dies_with_it() {
     own_pair.presign("60").send(b"x").await.expect_status(200);
     let info = world.store.head(&bucket("acme-in"), &ObjectKey::parse("own-pair").expect("key")).await.expect("there");
     assert_eq!(info.attributes.owner.as_ref(), Some(&mate.key.id), "nobody else signs in another's name");
+}
+
+/// By its pair and by its links together; the service's own pair, and what is only said to be of a key, count for nobody.
+#[tokio::test]
+async fn beyond_its_rate_a_key_is_told_to_slow_down_and_others_are_not() {
+    let one_a_second = NonZeroU32::MIN;
+    let world = world_with(Rates { per_key: one_a_second, ..Rates::default() }).await;
+    let (one, mate) = (&world.keys[&("acme", "uploader")], &world.keys[&("acme", "mate")]);
+    world.put(&one.key.id, "acme-in", "a").await;
+    let ask = async |who: &KeyTicket| world.request(who, "GET", "/acme-in/a").send().await;
+    for _ in 0..20 {
+        let said = world.request(one, "GET", "/acme-in/a").signed_by(|signing| signing.secret = "another".into());
+        said.send().await.expect_status(403);
+        world.door.request("GET", "none").send().await.expect_status(404);
+    }
+    ask(one).await.expect_status(200);
+    let mut asked = 1;
+    let refused = loop {
+        let answer = ask(one).await;
+        asked += 1;
+        if answer.status != 200 {
+            break answer.expect_error(503, "SlowDown");
+        }
+    };
+    assert!((6..100).contains(&asked), "five at once: {asked}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    ask(mate).await.expect_status(404);
 }

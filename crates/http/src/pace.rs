@@ -1,10 +1,8 @@
-//! How often somebody may ask: each key, each address, and each address with a token that is none. Beyond that, 429.
+//! How often somebody may ask at a door: each key, each address, and each address with a token that is none.
 //!
 //! Whoever shows a right token is never held up by others' wrong ones: behind a proxy all clients have one address.
 
-use super::problem::Problem;
 use crate::serve::network_of;
-use axum::http::{HeaderValue, header};
 use filemill_core::access::Principal;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
@@ -13,6 +11,8 @@ use governor::{Quota, RateLimiter};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Generous: no person notices them, and a program that does has lost its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,13 @@ impl Default for Rates {
 type Keyed<K> =
     RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<<MonotonicClock as Clock>::Instant>>;
 
+/// Beyond a rate.
+#[derive(Debug)]
+pub struct TooOften {
+    pub who: &'static str,
+    pub retry_after_secs: u64,
+}
+
 pub struct Pace {
     keys: Keyed<String>,
     addresses: Keyed<IpAddr>,
@@ -51,21 +58,28 @@ impl Pace {
         }
     }
 
-    pub fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+    pub fn admit_address(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
         let Some(address) = address.map(network_of) else { return Ok(()) };
         check(&self.addresses, &address, "this address asks too often")
     }
 
-    pub fn admit_key(&self, who: &Principal) -> Result<(), Problem> {
+    pub fn admit_key(&self, who: &Principal) -> Result<(), TooOften> {
         let key = who.key.as_ref().map_or(String::new(), ToString::to_string);
         check(&self.keys, &key, "this key asks too often")
     }
 
-    /// What is answered to a token that is none.
-    pub fn refusal(&self, address: Option<IpAddr>, problem: Problem) -> Problem {
-        let Some(address) = address.map(network_of) else { return problem };
-        let told = check(&self.refusals, &address, "too many refused tokens from this address");
-        told.err().unwrap_or(problem)
+    /// A token was none.
+    pub fn admit_refusal(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
+        let Some(address) = address.map(network_of) else { return Ok(()) };
+        check(&self.refusals, &address, "this address was refused too often")
+    }
+
+    /// [`forget_quiet`](Pace::forget_quiet) again and again.
+    pub async fn keep_small(&self, stop: CancellationToken) {
+        let mut beat = tokio::time::interval(FORGET_EVERY);
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            self.forget_quiet();
+        }
     }
 
     /// Forgets who has been quiet; called every few seconds, so that memory holds the recent askers only.
@@ -76,23 +90,23 @@ impl Pace {
     }
 }
 
+const FORGET_EVERY: Duration = Duration::from_secs(5);
 const BURST: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
 fn limiter<K: Hash + Eq + Clone>(quota: Quota) -> Keyed<K> {
     RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock)
 }
 
-fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K, detail: &str) -> Result<(), Problem> {
+fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K, who: &'static str) -> Result<(), TooOften> {
     limiter.check_key(key).map_err(|over| {
-        let wait = over.wait_time_from(MonotonicClock.now()).as_secs() + 1;
-        Problem::too_many("too_many_requests", detail).with_header(header::RETRY_AFTER, HeaderValue::from(wait))
+        let retry_after_secs = over.wait_time_from(MonotonicClock.now()).as_secs() + 1;
+        TooOften { who, retry_after_secs }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::response::IntoResponse;
 
     fn rate(n: u32) -> NonZeroU32 {
         NonZeroU32::new(n).expect("not zero")
@@ -104,23 +118,17 @@ mod tests {
         let mut other = Principal::service();
         other.actor.key = Some(filemill_core::ids::KeyId::new(filemill_core::time::Timestamp::ZERO, [1; 10]));
         (0..5).for_each(|n| assert!(pace.admit_key(&Principal::service()).is_ok(), "{n}"));
-        let refused = pace.admit_key(&Principal::service()).expect_err("the sixth at once").into_response();
-        assert_eq!(refused.status(), 429);
-        assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(pace.admit_key(&Principal::service()).expect_err("the sixth at once").retry_after_secs, 1);
         assert!(pace.admit_key(&other).is_ok());
     }
 
     #[test]
-    fn refused_tokens_of_an_address_are_counted_by_network() {
+    fn refusals_of_an_address_are_counted_by_network() {
         let pace = Pace::new(Rates { refusals_per_address: rate(2), ..Rates::default() });
-        let status = |address: &str| {
-            let address = address.parse().expect("an address");
-            pace.refusal(Some(address), Problem::unauthorized("no")).into_response().status().as_u16()
-        };
-        assert_eq!([status("2001:db8::1"), status("2001:db8::2"), status("2001:db8::3")], [401, 401, 429]);
-        assert_eq!(status("192.0.2.1"), 401);
-        let nobody_knows = pace.refusal(None, Problem::unauthorized("no"));
-        assert_eq!(nobody_knows.into_response().status(), 401);
+        let is_told = |address: &str| pace.admit_refusal(Some(address.parse().expect("an address"))).is_ok();
+        assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(is_told), [true, true, false]);
+        assert!(is_told("192.0.2.1"));
+        assert!(pace.admit_refusal(None).is_ok(), "nobody knows");
     }
 
     #[test]
