@@ -107,6 +107,12 @@ pub struct Attempt {
     pub error: Option<TaskError>,
 }
 
+/// How many of them were throttled.
+pub fn throttles_of(attempts: &[Attempt]) -> u32 {
+    let throttled = |attempt: &&Attempt| attempt.error.as_ref().is_some_and(|error| error.code == THROTTLED);
+    u32::try_from(attempts.iter().filter(throttled).count()).unwrap_or(u32::MAX)
+}
+
 impl Task {
     pub fn new(id: TaskId, queue: QueueName, ready_at: Timestamp) -> Self {
         Task { id, queue, attempts: 0, ready_at, last_error: None, claim: None, history: Vec::new() }
@@ -122,8 +128,7 @@ impl Task {
 
     /// Attempts before the present one that were throttled.
     pub fn throttles(&self) -> u32 {
-        let throttled = |attempt: &&Attempt| attempt.error.as_ref().is_some_and(|error| error.code == THROTTLED);
-        u32::try_from(self.history.iter().filter(throttled).count()).unwrap_or(u32::MAX)
+        throttles_of(&self.history)
     }
 
     /// All attempts, if the present one ended with this error.

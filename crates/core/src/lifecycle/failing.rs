@@ -8,7 +8,7 @@ use crate::job::{Failure, Job, JobStatus};
 use crate::limits;
 use crate::ports::{Change, ChangeSet, Durability};
 use crate::record::Recorded;
-use crate::task::{Attempt, TaskError};
+use crate::task::{Attempt, TaskError, throttles_of};
 use crate::time::Timestamp;
 
 pub(super) fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance: u64) -> Decision {
@@ -47,6 +47,7 @@ fn give_up(snapshot: Snapshot<'_>, error: TaskError, attempts: Vec<Attempt>, now
     job.failure = Some(after_tries(&error, attempts.len()));
     job.finished_at = Some(now);
     job.attempts += task.attempts.min(job.retry.attempts);
+    job.throttles += throttles_of(&attempts);
     job.resumable_until = job.multipart.is_some().then(|| now.plus(limits::RESUMABLE_FOR));
     let letter = DeadLetter::of(&job, (task, token), error, attempts, now);
     job.dead_letter = Some(letter.id.clone());

@@ -196,6 +196,20 @@ fn a_task_that_gives_up_leaves_a_letter_with_each_attempt() {
     assert_eq!(letter.resumable_until, failed.resumable_until);
 }
 
+/// Alarms of a service that is never reached count them, though no job ever succeeds.
+#[test]
+fn a_task_that_gives_up_counts_each_attempt_that_was_throttled() {
+    let job = job(None);
+    let busy = TaskError::transient(THROTTLED, "busy");
+    let mut held = claimed(TaskId::plan(&job.id, 1), 1);
+    held.history = held.history_with(&busy);
+    held.claim = None;
+    held.claimed(Claim { worker: "worker-2".into(), at: NOW });
+    let snapshot = Snapshot { job: &job, held: Some((&held, FencingToken(7))), chunk_recorded: false };
+    let (failed, _) = letter_of(decide(snapshot, Happening::TaskFailed(busy), NOW, 0)).expect("a letter");
+    assert_eq!((failed.attempts, failed.throttles), (2, 2));
+}
+
 #[test]
 fn a_permanent_error_leaves_no_letter() {
     let job = job(Some(2));
