@@ -130,7 +130,7 @@ impl Delivery {
         let mut next = self.clone();
         next.attempts += 1;
         next.last_attempt_at = Some(now);
-        next.claimed_until = Some(now.plus(limits::DELIVERY_CLAIM));
+        next.claimed_until = Some(now.plus(self.receiver.patience() + limits::DELIVERY_CLAIM_MARGIN));
         next
     }
 

@@ -181,6 +181,12 @@ impl AlarmChangeId {
 }
 
 impl DeliveryId {
+    /// Of several notices in one message: others together make another message, which no mailbox takes for a repeat.
+    pub fn of_digest<'a>(deliveries: impl Iterator<Item = &'a DeliveryId>, at: Timestamp) -> Self {
+        let ids: Vec<&str> = deliveries.map(|id| id.as_str()).collect();
+        DeliveryId(format!("dlv_{}", sortable(at, &digest(&ids))).into())
+    }
+
     /// Sorts as the notice does.
     pub fn of(notice: &NoticeId, nth: u8, receiver: &str, at: Timestamp) -> Self {
         let mut tail = digest(&[notice.as_str(), receiver]);

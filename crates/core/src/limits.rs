@@ -168,9 +168,11 @@ pub const RECEIVER_URL_BYTES_MAX: usize = 1000;
 /// Notices on their way at a time, to all receivers and to any one: a slow receiver holds few threads.
 pub const DELIVERIES_RUNNING_MAX: usize = 64;
 pub const DELIVERIES_PER_LANE_MAX: usize = 4;
-/// One call of a receiver. A claim outlives it, so that nobody sends meanwhile what is being sent.
+/// One call of a receiver, and of a mail server, which looks through what it takes. A claim outlives it by so much that nobody
+/// sends meanwhile what is being sent.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
-pub const DELIVERY_CLAIM: Duration = Duration::from_secs(45);
+pub const MAIL_TIMEOUT: Duration = Duration::from_secs(300);
+pub const DELIVERY_CLAIM_MARGIN: Duration = Duration::from_secs(25);
 /// A notice that failed is tried again after this, and after three times as long each time: 12 tries in a day.
 pub const DELIVERY_BACKOFF_FIRST: Duration = Duration::from_secs(5);
 pub const DELIVERY_BACKOFF_MAX: Duration = Duration::from_secs(4 * 3600);

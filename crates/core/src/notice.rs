@@ -2,6 +2,7 @@
 //! sent. A receiver is named as the config names it; its address, keys and passwords stay in the config.
 
 use crate::ids::{JobId, KeyId, NoticeId, UploadId};
+use crate::limits;
 use crate::message::MessageQueueName;
 use crate::object::{BucketName, ObjectKey};
 use crate::rule::{Name, RuleId};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::time::Duration;
 
 /// What may be told; the order is that of things which happen at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -131,6 +133,16 @@ impl Receiver {
             Receiver::Webhook { .. } | Receiver::UploadWebhook { .. } => "webhook",
             Receiver::Email { .. } => "email",
             Receiver::Queue { .. } => "queue",
+        }
+    }
+
+    /// How long one call of it may take.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Receiver::Email { .. } => limits::MAIL_TIMEOUT,
+            Receiver::Live | Receiver::Webhook { .. } | Receiver::UploadWebhook { .. } | Receiver::Queue { .. } => {
+                limits::DELIVERY_TIMEOUT
+            }
         }
     }
 

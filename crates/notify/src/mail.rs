@@ -9,16 +9,22 @@ use lettre::address::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{SmtpTransport, Transport};
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// Ports that mail servers take mail at.
 const USUAL_PORTS: &[u16] = &[25, 465, 587];
-/// Of each step of the exchange.
+/// Of each step but the last.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+/// Of the answer to the mail's content. RFC 5321 4.5.3.2.6 wants minutes: servers look through it before they answer, and a mail
+/// whose answer was not waited for would come again. All steps together stay within [`limits::MAIL_TIMEOUT`].
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(200);
 
 /// The operator's mail server.
 #[derive(Clone)]
@@ -46,8 +52,11 @@ pub enum MailTls {
 pub struct Mailer {
     settings: MailSettings,
     guard: Guard,
-    tls: Tls,
+    /// None: no TLS.
+    tls: Option<TlsParameters>,
     sender: Mailbox,
+    step_timeout: Duration,
+    answer_timeout: Duration,
 }
 
 impl Mailer {
@@ -62,7 +71,8 @@ impl Mailer {
             return Err("smtp: user and password go together".into());
         }
         let sender = Mailbox::new(Some("Filemill".into()), address(&settings.from)?);
-        Ok(Mailer { tls: tls_of(&settings)?, settings, guard, sender })
+        let (step_timeout, answer_timeout) = (STEP_TIMEOUT, ANSWER_TIMEOUT);
+        Ok(Mailer { tls: tls_of(&settings)?, settings, guard, sender, step_timeout, answer_timeout })
     }
 
     pub fn send(&self, to: &EmailAddress, parcel: &Parcel) -> Result<(), NotifyError> {
@@ -71,29 +81,49 @@ impl Mailer {
             OutboundError::Refused(refused) => NotifyError::permanent(refused.to_string()),
             other => NotifyError::transient(other.to_string()),
         })?;
-        let mut outcome = Err(NotifyError::transient("the mail server has no address"));
+        let mut unreached = NotifyError::transient("the mail server has no address");
         for checked in resolved {
-            let sent = self.transport(checked.ip().to_string()).send(&message);
-            outcome = sent.map(drop).map_err(|e| failed(&e));
-            // another address helps only where there was no connection
-            if !matches!(&outcome, Err(NotifyError::Transient { message, .. }) if message == NO_CONNECTION) {
-                break;
+            match self.connect(checked.ip()) {
+                Ok(connection) => return self.speak(connection, &message).map_err(|e| failed(&e)),
+                // it is there, and another of its addresses says the same
+                Err(e) if e.status().is_some() => return Err(failed(&e)),
+                Err(e) => unreached = failed(&e),
             }
         }
-        outcome
+        Err(unreached)
     }
 
-    fn transport(&self, address: String) -> SmtpTransport {
-        let builder = SmtpTransport::builder_dangerous(address)
-            .port(self.settings.server.port)
-            .tls(self.tls.clone())
-            .hello_name(ClientId::Domain("filemill".into()))
-            .timeout(Some(STEP_TIMEOUT));
-        match (&self.settings.user, &self.settings.password) {
-            (Some(user), Some(password)) => builder.credentials(Credentials::new(user.clone(), password.clone())),
-            _ => builder,
+    /// To a server that greets.
+    fn connect(&self, address: IpAddr) -> Result<SmtpConnection, smtp::Error> {
+        let from_first_byte = self.tls.as_ref().filter(|_| self.settings.tls == MailTls::Implicit);
+        let server = (address, self.settings.server.port);
+        SmtpConnection::connect(server, Some(self.step_timeout), &hello(), from_first_byte, None)
+    }
+
+    fn speak(&self, mut connection: SmtpConnection, message: &Message) -> Result<(), smtp::Error> {
+        let sent = self.hand_over(&mut connection, message);
+        // taken is taken, whatever becomes of the farewell
+        let _ = connection.set_timeout(Some(self.step_timeout));
+        connection.abort();
+        sent
+    }
+
+    fn hand_over(&self, connection: &mut SmtpConnection, message: &Message) -> Result<(), smtp::Error> {
+        if let Some(tls) = self.tls.as_ref().filter(|_| self.settings.tls == MailTls::StartTls) {
+            connection.starttls(tls, &hello())?;
         }
-        .build()
+        if let (Some(user), Some(password)) = (&self.settings.user, &self.settings.password) {
+            connection.auth(DEFAULT_MECHANISMS, &Credentials::new(user.clone(), password.clone()))?;
+        }
+        let envelope = message.envelope();
+        connection.command(Mail::new(envelope.from().cloned(), Vec::new()))?;
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), Vec::new()))?;
+        }
+        connection.command(Data)?;
+        // a connection that takes no timeout is broken, as the next step finds
+        let _ = connection.set_timeout(Some(self.answer_timeout));
+        connection.message(&message.formatted()).map(drop)
     }
 
     /// The same id in every try, so that a mailbox can tell a repeat.
@@ -115,37 +145,38 @@ impl Mailer {
     }
 }
 
-fn tls_of(settings: &MailSettings) -> Result<Tls, String> {
+fn hello() -> ClientId {
+    ClientId::Domain("filemill".into())
+}
+
+fn tls_of(settings: &MailSettings) -> Result<Option<TlsParameters>, String> {
     if settings.tls == MailTls::None {
-        return Ok(Tls::None);
+        return Ok(None);
     }
     let mut parameters = TlsParameters::builder(settings.server.host.to_string());
     if let Some(pem) = &settings.ca {
         let wrong = "smtp.ca: it is no PEM certificate; write for example \"${file:ca.pem}\"";
         parameters = parameters.add_root_certificate(Certificate::from_pem(pem.as_bytes()).map_err(|_| wrong)?);
     }
-    let parameters = parameters.build_rustls().map_err(|e| format!("smtp: TLS cannot be set up: {e}"))?;
-    Ok(match settings.tls {
-        MailTls::Implicit => Tls::Wrapper(parameters),
-        _ => Tls::Required(parameters),
-    })
+    parameters.build_rustls().map(Some).map_err(|e| format!("smtp: TLS cannot be set up: {e}"))
 }
 
 fn address(of: &EmailAddress) -> Result<Address, String> {
     of.as_str().parse().map_err(|e| format!("{of} is no address: {e}"))
 }
 
-const NO_CONNECTION: &str = "no connection to the mail server";
-
 /// By the server's code alone: its words may repeat what they were sent.
 fn failed(error: &smtp::Error) -> NotifyError {
     let Some(code) = error.status().map(|code| code.to_string()) else {
-        let words = if error.is_timeout() {
+        if let Some(lacks) = error.source().filter(|_| error.is_client()) {
+            return NotifyError::transient(format!("the mail server does not fit the settings: {lacks}"));
+        }
+        let words = if is_timeout(error) {
             "the mail server took too long"
         } else if error.is_tls() {
             "no secure connection to the mail server: its certificate or its TLS was not accepted"
         } else {
-            NO_CONNECTION
+            "no connection to the mail server, or it broke off"
         };
         return NotifyError::transient(words);
     };
@@ -153,6 +184,13 @@ fn failed(error: &smtp::Error) -> NotifyError {
     let refused = error.is_permanent() && !code.starts_with("53");
     let message = format!("the mail server answered {code}");
     if refused { NotifyError::permanent(message) } else { NotifyError::transient(message) }
+}
+
+/// A read that took too long is `WouldBlock` on Unix.
+fn is_timeout(error: &smtp::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&e| e.source());
+    let kinds = causes.filter_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().any(|kind| matches!(kind, ErrorKind::TimedOut | ErrorKind::WouldBlock))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! * N1 `Ok` means that the receiver took it. Anything else says whether another try can help.
 //! * N2 each call carries the idempotency key; the same message has the same key in every try, so a receiver can tell
 //!   a repeat.
-//! * N3 a call ends by itself within [`DELIVERY_TIMEOUT`](crate::limits::DELIVERY_TIMEOUT), or is given up then; it may
-//!   have arrived all the same.
+//! * N3 a call ends by itself within its receiver's [`patience`](Receiver::patience), or is given up then; it may have
+//!   arrived all the same.
 //! * N4 no error text holds a secret, a signed link, or what the receiver answered.
 
 use crate::notice::{Notice, Receiver};

@@ -4,7 +4,7 @@ use super::{Called, to_queue};
 use crate::Engine;
 use filemill_core::access::Principal;
 use filemill_core::delivery::{Delivery, DeliveryStatus};
-use filemill_core::ids::JobId;
+use filemill_core::ids::{DeliveryId, JobId};
 use filemill_core::limits;
 use filemill_core::notice::{Notice, NoticeKind, Receiver};
 use filemill_core::ports::{Change, ChangeSet, Durability, NotifyError, Parcel, StateError};
@@ -43,7 +43,7 @@ async fn deliver(engine: &Engine, parcel: &Parcel) -> Result<(), NotifyError> {
     tokio::select! {
         biased;
         outcome = calling => outcome,
-        () = ports.clock.sleep(limits::DELIVERY_TIMEOUT) => {
+        () = ports.clock.sleep(parcel.receiver.patience()) => {
             Err(NotifyError::transient("the receiver took too long"))
         }
     }
@@ -55,7 +55,11 @@ async fn parcel(engine: &Engine, claimed: &[Revised<Delivery>]) -> Option<Parcel
     for one in claimed {
         notices.push(with_link(engine, one.value.notice.clone()).await);
     }
-    let (receiver, idempotency_key) = (first.receiver.clone(), first.id.to_string());
+    let receiver = first.receiver.clone();
+    let idempotency_key = match claimed {
+        [_] => first.id.to_string(),
+        several => DeliveryId::of_digest(several.iter().map(|one| &one.value.id), first.notice.at).to_string(),
+    };
     Some(Parcel { receiver, idempotency_key, notices, at: engine.now() })
 }
 

@@ -27,7 +27,12 @@ fn server() -> (SocketAddr, Hears<Vec<String>>) {
     (address, hears)
 }
 
-fn converse(mut stream: TcpStream) -> Vec<String> {
+fn converse(stream: TcpStream) -> Vec<String> {
+    converse_slowly(stream, Duration::ZERO)
+}
+
+/// Answers a mail's content after so long.
+fn converse_slowly(mut stream: TcpStream, answers_after: Duration) -> Vec<String> {
     let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
     let (mut said, mut in_message) = (Vec::new(), false);
     stream.write_all(b"220 mail.example.org\r\n").expect("a greeting");
@@ -39,9 +44,15 @@ fn converse(mut stream: TcpStream) -> Vec<String> {
             (false, "QUIT") => "221 bye\r\n",
             (false, _) => "250 fine\r\n",
         };
+        if in_message && !answer.is_empty() {
+            thread::sleep(answers_after);
+        }
         in_message = answer.starts_with("354") || in_message && answer.is_empty();
-        stream.write_all(answer.as_bytes()).expect("an answer");
         said.push(line);
+        // who did not wait is gone
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return said;
+        }
     }
     said
 }
@@ -128,4 +139,25 @@ fn a_mail_server_within_is_reached_only_if_it_is_listed() {
     let refused = Mailer::new(settings, open.guard).err().expect("refused");
     assert!(refused.contains("list"), "{refused}");
     assert!(hears.try_recv().is_err(), "it was reached");
+}
+
+/// Its content is looked through first. Whoever does not wait sends it again.
+#[test]
+fn a_server_that_takes_its_time_to_take_a_mail_is_waited_for() {
+    assert!(ANSWER_TIMEOUT >= Duration::from_secs(180));
+    let steps = 9;
+    assert!(ANSWER_TIMEOUT + steps * STEP_TIMEOUT < filemill_core::limits::MAIL_TIMEOUT);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut mailer = mailer(listener.local_addr().expect("its address"));
+    let served = thread::spawn(move || {
+        let mut conversations = listener.incoming().map_while(Result::ok);
+        [(); 2].map(|()| converse_slowly(conversations.next().expect("a connection"), Duration::from_millis(400)))
+    });
+    let to = EmailAddress::parse(TO).expect("an address");
+    mailer.step_timeout = Duration::from_millis(100);
+    mailer.send(&to, &parcel(vec![failed("a.csv")])).expect("taken");
+    mailer.answer_timeout = Duration::from_millis(100);
+    let late = mailer.send(&to, &parcel(vec![failed("a.csv")])).expect_err("it took too long");
+    assert_eq!(late, NotifyError::transient("the mail server took too long"));
+    served.join().expect("a server");
 }
