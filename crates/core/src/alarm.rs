@@ -53,6 +53,11 @@ impl Metric {
         self.line().2
     }
 
+    /// What its number is.
+    pub fn meaning(self) -> &'static str {
+        self.line().3
+    }
+
     fn line(self) -> &'static (Metric, &'static str, Scope, &'static str) {
         METRICS.iter().find(|line| line.0 == self).expect("every metric has its line")
     }
@@ -80,6 +85,16 @@ impl Bound {
             Bound::AtLeast(limit) => value >= limit,
             Bound::Below(limit) => value < limit,
             Bound::AtMost(limit) => value <= limit,
+        }
+    }
+
+    /// As the config says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Bound::Above(_) => "above",
+            Bound::AtLeast(_) => "at_least",
+            Bound::Below(_) => "below",
+            Bound::AtMost(_) => "at_most",
         }
     }
 
@@ -143,8 +158,14 @@ pub struct AlarmState {
     /// When it was last told that it is raised.
     #[serde(default)]
     pub told_at: Option<Timestamp>,
-    /// At the last change.
+    /// At the last change, as are these.
     pub value: f64,
+    #[serde(default)]
+    pub metric: Option<String>,
+    #[serde(default)]
+    pub bound: Option<String>,
+    #[serde(default)]
+    pub limit: f64,
 }
 
 /// As stored: the history.
@@ -173,7 +194,19 @@ impl AlarmState {
     pub fn new(alarm: &Name, of: Option<&str>, now: Timestamp) -> Self {
         let id = of.map_or_else(|| alarm.to_string(), |of| format!("{alarm}/{of}"));
         let (alarm, of) = (alarm.clone(), of.map(str::to_owned));
-        AlarmState { id, alarm, of, status: AlarmStatus::Ok, since: now, told_at: None, value: 0.0 }
+        let status = AlarmStatus::Ok;
+        AlarmState {
+            id,
+            alarm,
+            of,
+            status,
+            since: now,
+            told_at: None,
+            value: 0.0,
+            metric: None,
+            bound: None,
+            limit: 0.0,
+        }
     }
 
     /// `None`: nothing changes.
@@ -187,12 +220,20 @@ impl AlarmState {
             AlarmStatus::Pending | AlarmStatus::Raised if !is_bad => AlarmStatus::Ok,
             AlarmStatus::Raised if self.is_to_repeat(rule, now) => {
                 let state = AlarmState { told_at: Some(now), value, ..self.clone() };
-                let notice = Some(state.notice(rule, NoticeKind::AlarmRaised, now));
+                let notice = Some(state.notice(NoticeKind::AlarmRaised, now));
                 return Some(Judgement { state, change: None, notice });
             }
             _ => return None,
         };
-        Some(self.become_(next, rule, value, now))
+        let (metric, bound) = (Some(rule.metric.as_str().to_owned()), Some(rule.bound.word().to_owned()));
+        let limit = rule.bound.limit();
+        let state = AlarmState { status: next, since: now, value, metric, bound, limit, ..self.clone() };
+        Some(self.followed_by(state, rule.resolve, now))
+    }
+
+    /// It is over without anybody knowing how: the alarm, or what it is of, is watched no more.
+    pub fn unwatched(&self, resolve: bool, now: Timestamp) -> Judgement {
+        self.followed_by(AlarmState { status: AlarmStatus::Ok, since: now, ..self.clone() }, resolve, now)
     }
 
     fn is_to_repeat(&self, rule: &AlarmRule, now: Timestamp) -> bool {
@@ -200,31 +241,31 @@ impl AlarmState {
         rule.repeat.is_some_and(due)
     }
 
-    fn become_(&self, next: AlarmStatus, rule: &AlarmRule, value: f64, now: Timestamp) -> Judgement {
-        let mut state = AlarmState { status: next, since: now, value, ..self.clone() };
-        let kind = match (self.status, next) {
+    fn followed_by(&self, mut state: AlarmState, resolve: bool, now: Timestamp) -> Judgement {
+        let kind = match (self.status, state.status) {
             (_, AlarmStatus::Raised) => Some(NoticeKind::AlarmRaised),
             (AlarmStatus::Raised, _) => Some(NoticeKind::AlarmResolved),
             _ => None,
         };
-        state.told_at = (next == AlarmStatus::Raised).then_some(now);
+        state.told_at = (state.status == AlarmStatus::Raised).then_some(now);
         let change = kind.map(|_| AlarmChange {
-            id: AlarmChangeId::of(&self.id, next.as_str(), now),
+            id: AlarmChangeId::of(&self.id, state.status.as_str(), now),
             alarm: self.alarm.clone(),
             of: self.of.clone(),
             at: now,
             from: self.status,
-            to: next,
-            value,
-            limit: rule.bound.limit(),
+            to: state.status,
+            value: state.value,
+            limit: state.limit,
         });
-        let told = kind.filter(|kind| *kind == NoticeKind::AlarmRaised || rule.resolve);
-        let notice = told.map(|kind| state.notice(rule, kind, now));
+        let told = kind.filter(|kind| *kind == NoticeKind::AlarmRaised || resolve);
+        let notice = told.map(|kind| state.notice(kind, now));
         Judgement { state, change, notice }
     }
 
-    fn notice(&self, rule: &AlarmRule, kind: NoticeKind, now: Timestamp) -> Notice {
-        let of_rule = rule.metric.scope() == Scope::EachRule;
+    fn notice(&self, kind: NoticeKind, now: Timestamp) -> Notice {
+        let metric = self.metric.as_deref().and_then(|name| Metric::parse(name).ok());
+        let of_rule = metric.is_some_and(|metric| metric.scope() == Scope::EachRule);
         Notice {
             id: NoticeId::of(&self.id, kind.as_str(), kind as u8, now),
             kind,
@@ -236,10 +277,11 @@ impl AlarmState {
             of: None,
             data: json!({
                 "alarm": self.alarm,
-                "metric": rule.metric.as_str(),
+                "metric": self.metric,
                 "of": self.of,
                 "value": self.value,
-                "limit": rule.bound.limit(),
+                "bound": self.bound,
+                "limit": self.limit,
                 "since": self.since,
             }),
         }
@@ -348,6 +390,19 @@ mod tests {
         assert_eq!(times, [0, 60, 120, 180]);
         let silent = AlarmRule { resolve: false, ..rule(0, None) };
         assert_eq!(told(&silent, &[1.0, 0.0]).len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_watches_any_more_is_over() {
+        let raised = AlarmState::new(&rule(0, None).id, Some("gone"), at(0));
+        let raised = raised.judge(&rule(0, None), 3.0, at(10)).expect("raised").state;
+        let Judgement { state, change, notice } = raised.unwatched(true, at(20));
+        assert_eq!((state.status, state.since, state.told_at), (AlarmStatus::Ok, at(20), None));
+        let notice = notice.expect("it is told");
+        assert_eq!((notice.kind, &notice.data["metric"]), (NoticeKind::AlarmResolved, &json!("dead.depth")));
+        assert_eq!((&notice.data["bound"], &notice.data["limit"]), (&json!("above"), &json!(0.0)));
+        assert_eq!(change.expect("history").to, AlarmStatus::Ok);
+        assert_eq!(raised.unwatched(false, at(20)).notice, None);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use filemill_core::alarm::{AlarmChange, AlarmRule, AlarmState, AlarmStatus, Judg
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::{AlarmChangeId, DeliveryId};
 use filemill_core::limits;
-use filemill_core::notice::Notice;
+use filemill_core::notice::{Notice, Receiver};
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, Room, StateError};
 use filemill_core::record::{RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::rule::Name;
+use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 /// An alarm as it is now, of one thing.
@@ -32,12 +33,12 @@ pub struct AlarmHistoryQuery {
 }
 
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
-    if engine.inner.config.alarms.is_empty() {
-        return;
-    }
     loop {
-        if let Err(e) = engine.look_at_alarms().await {
-            tracing::warn!(error = %e, "alarms cannot be looked at");
+        match engine.look_at_alarms().await {
+            // what an earlier config raised is resolved, and nothing is left to look at
+            Ok(()) if engine.inner.config.alarms.is_empty() => return,
+            Ok(()) => {}
+            Err(e) => tracing::warn!(error = %e, "alarms cannot be looked at"),
         }
         tokio::select! {
             biased;
@@ -50,11 +51,13 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 impl Engine {
     /// One look at all alarms.
     pub async fn look_at_alarms(&self) -> Result<(), CommandError> {
+        let mut watched = BTreeSet::new();
         for rule in &self.inner.config.alarms {
             for (of, value) in self.measure(rule).await? {
-                self.judge(rule, of.as_deref(), value).await?;
+                watched.insert(self.judge(rule, of.as_deref(), value).await?);
             }
         }
+        self.resolve_unwatched(&watched).await?;
         let old = RecordQuery { limit: limits::SWEEP_BATCH, ..RecordQuery::of(RecordKind::AlarmChange) };
         let until = self.now().minus(limits::ALARM_HISTORY_KEPT);
         self.forget_records(&old.between(AlarmChangeId::PREFIX, None, Some(until))).await
@@ -131,10 +134,30 @@ impl Engine {
         }
     }
 
-    async fn judge(&self, rule: &AlarmRule, of: Option<&str>, value: f64) -> Result<(), CommandError> {
+    /// Answers the state's id.
+    async fn judge(&self, rule: &AlarmRule, of: Option<&str>, value: f64) -> Result<String, CommandError> {
         let Revised { rev, value: state } = self.alarm_state(rule, of).await?;
-        if let Some(judgement) = state.judge(rule, value, self.now()) {
-            self.store_judgement(rule, judgement, rev).await?;
+        let id = state.id.clone();
+        let judged = state.judge(rule, value, self.now());
+        // the first look is stored whatever it sees: since then it is in its status
+        let judged = judged.or_else(|| (rev == 0).then_some(Judgement { state, change: None, notice: None }));
+        if let Some(judgement) = judged {
+            self.store_judgement(&rule.notify, judgement, rev).await?;
+        }
+        Ok(id)
+    }
+
+    /// What is raised and measured no more: its alarm, or what it is of, was taken out of the config, or a queue is gone.
+    async fn resolve_unwatched(&self, watched: &BTreeSet<String>) -> Result<(), CommandError> {
+        let raised = RecordQuery { limit: limits::PAGE_MAX, ..RecordQuery::of(RecordKind::Alarm) };
+        let raised = raised.with("status", Some(AlarmStatus::Raised.as_str()));
+        for Revised { rev, value: state } in self.read_records::<AlarmState>(&raised).await?.items {
+            if watched.contains(&state.id) {
+                continue;
+            }
+            let rule = self.inner.config.alarms.iter().find(|rule| rule.id == state.alarm);
+            let (receivers, resolve) = rule.map_or((&[][..], true), |rule| (&rule.notify[..], rule.resolve));
+            self.store_judgement(receivers, state.unwatched(resolve, self.now()), rev).await?;
         }
         Ok(())
     }
@@ -148,13 +171,13 @@ impl Engine {
         })
     }
 
-    async fn store_judgement(&self, rule: &AlarmRule, judged: Judgement, rev: u64) -> Result<(), CommandError> {
+    async fn store_judgement(&self, receivers: &[Receiver], judged: Judgement, rev: u64) -> Result<(), CommandError> {
         let Judgement { state, change, notice } = judged;
         let mut changes = ChangeSet::new().with(Change::PutRecord(Box::new(state.record(rev + 1))));
         let is_told = change.is_some() || notice.is_some();
         changes.changes.extend(change.iter().map(|change| Change::PutRecord(Box::new(change.record(1)))));
         if let Some(notice) = notice {
-            changes.changes.extend(self.deliveries_of_alarm(rule, notice).iter().map(Delivery::birth));
+            changes.changes.extend(self.deliveries_of_alarm(receivers, notice).iter().map(Delivery::birth));
         }
         let durability = if is_told { Durability::Synced } else { Durability::Lazy };
         match self.commit(changes, durability).await {
@@ -172,9 +195,9 @@ impl Engine {
     }
 
     /// To those whom the alarm names, and those who want to hear of all alarms; each once.
-    fn deliveries_of_alarm(&self, rule: &AlarmRule, notice: Notice) -> Vec<Delivery> {
+    fn deliveries_of_alarm(&self, named: &[Receiver], notice: Notice) -> Vec<Delivery> {
         let mut due = self.inner.config.notify.of_service(notice.clone());
-        for receiver in &rule.notify {
+        for receiver in named {
             let delivery = Delivery::new(notice.clone(), receiver.clone());
             if due.iter().all(|other| other.id != delivery.id) {
                 due.push(delivery);

@@ -211,8 +211,9 @@ async fn beat(engine: &Engine, Revised { rev, value: mut order }: Revised<Redriv
     for outcome in outcomes {
         match outcome {
             // another engine, or another order, was faster
-            Ok(_) | Err(CommandError::Conflict { code: "not_dead" | "conflict", .. }) => {}
+            Ok(_) | Err(CommandError::Conflict { code: "not_dead", .. }) => {}
             // nothing is wrong with the letter; it comes again with the next beat
+            Err(e @ CommandError::Conflict { code: "conflict", .. }) => return Err(e),
             Err(e @ (CommandError::Unavailable(_) | CommandError::Full(_))) => return Err(e),
             Err(e) => {
                 order.skipped += 1;

@@ -103,6 +103,15 @@ async fn service_with(told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behavio
 async fn service_of(rules: Vec<Value>, told: &[Receiver], alarms: Vec<AlarmRule>, behave: Behaviour) -> Service {
     let clock = Arc::new(SimClock::new());
     let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions::default()));
+    let receivers = Arc::new(Receivers { clock: clock.clone(), start: clock.now(), behave, calls: Mutex::default() });
+    let engine = engine_on(&store, &receivers, config(rules, told, alarms));
+    engine.prepare().await.expect("buckets");
+    let mut service = Service { engine, store, receivers, clock, running: None };
+    service.start();
+    service
+}
+
+fn config(rules: Vec<Value>, told: &[Receiver], alarms: Vec<AlarmRule>) -> EngineConfig {
     let rules = rules.into_iter().map(|rule| serde_json::from_value(rule).expect("a rule")).collect();
     let mut config = EngineConfig::new("worker".into(), bucket("uploads"), RuleSet::new(rules).expect("rules"));
     let on = vec![NoticeKind::JobCompleted, NoticeKind::JobFailed];
@@ -110,23 +119,22 @@ async fn service_of(rules: Vec<Value>, told: &[Receiver], alarms: Vec<AlarmRule>
         |receiver: &Receiver| NotifyRule { on: on.clone(), receiver: receiver.clone(), rule: None, bucket: None };
     config.notify = NotifyRules::new(told.iter().map(rule).collect()).expect("few");
     config.alarms = alarms;
-    let receivers = Arc::new(Receivers { clock: clock.clone(), start: clock.now(), behave, calls: Mutex::default() });
+    config
+}
+
+fn engine_on(store: &Arc<MemoryStore>, receivers: &Arc<Receivers>, config: EngineConfig) -> Engine {
     let ports = Ports {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
         messages: store.clone(),
         notifier: receivers.clone(),
-        clock: clock.clone(),
+        clock: receivers.clock.clone(),
         processors: Registry::new(filemill_processors::ALL.iter().copied()),
         compute: Compute::Inline,
         chance: Chance::from_seed(1),
     };
-    let engine = Engine::new(ports, config).expect("config");
-    engine.prepare().await.expect("buckets");
-    let mut service = Service { engine, store, receivers, clock, running: None };
-    service.start();
-    service
+    Engine::new(ports, config).expect("config")
 }
 
 impl Service {
@@ -555,5 +563,38 @@ mod alarms {
         service.until(4 * MINUTE).await;
         assert_eq!(service.calls().len(), 1);
         assert_eq!(service.engine.alarms().await.expect("alarms")[0].state.status, AlarmStatus::Raised);
+    }
+
+    /// Whoever was called hears that it is over: the alarm was taken out of the config, or the rule that it was of.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_watched_no_more_is_resolved() {
+        let rule = |id: &str| json!({ "id": id, "from": "uploads", "process": { "kind": "json.to_jsonl" }, "output": { "bucket": "results" } });
+        for (rules, alarms) in [(vec![rule("json")], vec![]), (vec![rule("other")], vec![errors()])] {
+            let mut service = service_with(&[], vec![errors()], always(|_, _| Ok(()))).await;
+            service.put("1.bad").await;
+            service.until(2 * MINUTE).await;
+            assert_eq!(service.calls().len(), 1);
+            service.crash().await;
+            let mut without = config(rules, &[], alarms);
+            let all_alarms =
+                NotifyRule { on: vec![NoticeKind::AlarmResolved], receiver: hook("ops"), rule: None, bucket: None };
+            without.notify = NotifyRules::new(vec![all_alarms]).expect("few");
+            service.engine = engine_on(&service.store, &service.receivers, without);
+            service.start();
+            service.until(4 * MINUTE).await;
+            let told: Vec<String> = service.all().await.iter().map(|d| d.notice.kind.to_string()).collect();
+            assert_eq!(told, ["alarm.raised", "alarm.resolved"]);
+            assert_eq!(service.calls().len(), 2, "each once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_was_never_raised_is_ok_since_it_was_first_looked_at() {
+        let service = service_with(&[], vec![errors()], always(|_, _| Ok(()))).await;
+        service.until(MINUTE).await;
+        let since = service.engine.alarms().await.expect("alarms")[0].state.since;
+        assert!(since < service.clock.now());
+        service.until(2 * MINUTE).await;
+        assert_eq!(service.engine.alarms().await.expect("alarms")[0].state.since, since);
     }
 }

@@ -3,6 +3,7 @@
 //! Keys of objects and failures come from uploaders: control characters are taken out, so that nothing begins a line or a
 //! header of its own.
 
+use filemill_core::alarm::Metric;
 use filemill_core::notice::{Notice, NoticeKind};
 use serde_json::Value;
 
@@ -71,13 +72,32 @@ fn paragraph(notice: &Notice) -> String {
         tell("Result", format!("{}/{}", word(&data["output"]["bucket"]), word(&data["output"]["key"])));
     }
     tell("Link", word(&data["link"]["url"]));
-    for (name, field) in
-        [("Metric", "metric"), ("Of", "of"), ("Value", "value"), ("Limit", "limit"), ("Since", "since")]
-    {
+    for (name, field) in [("Queue", "queue"), ("Attempts", "attempts"), ("Metric", "metric")] {
         tell(name, word(&data[field]));
+    }
+    if notice.rule.is_none() {
+        tell("Of", word(&data["of"]));
+    }
+    tell("Value", word(&data["value"]));
+    tell("Limit", limit(data));
+    tell("Since", word(&data["since"]));
+    let letter = word(&data["dead_letter"]);
+    tell("Letter", letter.clone());
+    if !letter.is_empty() {
+        tell("To do", format!("filemill dead {letter} shows each attempt, filemill redrive {letter} tries again"));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// On which side of it is bad, and what its number is: `above 5 (percent of the jobs that ended in the window failed)`.
+fn limit(alarm: &Value) -> String {
+    let meaning = alarm["metric"].as_str().and_then(|name| Metric::parse(name).ok()).map(Metric::meaning);
+    let meaning = meaning.map(|meaning| format!(" ({meaning})")).unwrap_or_default();
+    match word(&alarm["limit"]).as_str() {
+        "" => String::new(),
+        limit => format!("{} {limit}{meaning}", word(&alarm["bound"]).replace('_', " ")),
+    }
 }
 
 fn word(value: &Value) -> String {
@@ -134,6 +154,24 @@ mod tests {
         let letter = Letter::of(&[failed("a\r\nBcc: all@example.org", "x\r\n\r\nClick here\u{2028}now")]);
         assert_eq!(letter.subject, "Failed: uploads/a  Bcc: all@example.org");
         assert!(!letter.text.contains("\nBcc") && !letter.text.contains("\nClick") && !letter.text.contains('\r'));
+    }
+
+    #[test]
+    fn an_alarm_says_on_which_side_of_its_limit_it_is_and_of_what() {
+        let data = json!({ "alarm": "errors", "metric": "job.error_rate", "of": "hello", "value": 12.5, "bound": "at_least",
+            "limit": 5.0, "since": "now" });
+        let letter = Letter::of(&[Notice { kind: NoticeKind::AlarmRaised, data, ..failed("", "") }]);
+        let said = "Value      12.5\nLimit      at least 5.0 (percent of the jobs that ended in the window failed)\n";
+        assert!(letter.text.contains(said) && letter.text.contains("Of         hello"), "{}", letter.text);
+    }
+
+    #[test]
+    fn a_dead_letter_says_which_it_is_and_what_to_do() {
+        let data = json!({ "dead_letter": "dead_1", "queue": "default", "attempts": 3, "bucket": "b", "key": "k",
+            "failure": { "message": "no answer" } });
+        let letter = Letter::of(&[Notice { kind: NoticeKind::DeadLetterCreated, data, ..failed("", "") }]);
+        let said = "Queue      default\nAttempts   3\nLetter     dead_1\nTo do      filemill dead dead_1 shows";
+        assert!(letter.text.contains(said), "{}", letter.text);
     }
 
     #[test]

@@ -46,6 +46,17 @@ fn number(row: &Value, name: &str) -> String {
     row[name].as_f64().map_or_else(String::new, |n| format!("{:.2}", n).trim_end_matches(".00").to_owned())
 }
 
+/// Of where it is bad.
+fn sign(bound: &str) -> &'static str {
+    match bound {
+        "above" => "> ",
+        "at_least" => ">= ",
+        "below" => "< ",
+        "at_most" => "<= ",
+        _ => "",
+    }
+}
+
 fn print_now(alarms: &Value) -> Result<()> {
     let mut table = Table::new(&["ALARM", "OF", "STATUS", "SINCE", "METRIC", "VALUE", "LIMIT", "FOR"], &[5, 6]);
     for row in alarms["items"].as_array().into_iter().flatten() {
@@ -56,7 +67,7 @@ fn print_now(alarms: &Value) -> Result<()> {
             output::time(&text(row, "since")),
             text(row, "metric"),
             number(row, "value"),
-            number(row, "limit"),
+            format!("{}{}", sign(&text(row, "bound")), number(row, "limit")),
             text(row, "for"),
         ]);
     }

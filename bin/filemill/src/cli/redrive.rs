@@ -36,6 +36,9 @@ pub struct Args {
     /// Wait until all letters were put back to work
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
+    /// Show how far an order is
+    #[arg(long, value_name = "ORDER", conflicts_with_all = ["ids", "all", "rate", "options", "from_start", "dry_run", "cancel"])]
+    show: Option<String>,
     /// Stop an order; what it has not reached stays dead
     #[arg(long, value_name = "ORDER", conflicts_with_all = ["ids", "all", "rate", "options", "from_start", "dry_run", "wait"])]
     cancel: Option<String>,
@@ -49,9 +52,10 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Result<()> {
         let client = self.access.client()?;
-        let answer = match &self.cancel {
-            Some(id) => client.post(&format!("{}/cancel", order::path(NOUN, id)), &json!({}))?,
-            None => client.post("/v1/redrives", &self.wish()?)?,
+        let answer = match (&self.show, &self.cancel) {
+            (Some(id), _) => client.get(&order::path(NOUN, id), &[])?,
+            (None, Some(id)) => client.post(&format!("{}/cancel", order::path(NOUN, id)), &json!({}))?,
+            (None, None) => client.post("/v1/redrives", &self.wish()?)?,
         };
         if self.dry_run {
             let counted = format!("{} letters would be redriven", answer["count"]);
@@ -64,10 +68,7 @@ impl Args {
             output::line(summary(&answer))?;
         }
         match answer["skipped"].as_u64() {
-            Some(skipped @ 1..) if self.wait => Err(Ending::failed(format!(
-                "{skipped} letters were not redriven: {}",
-                answer["skipped_because"].as_str().unwrap_or_default()
-            ))),
+            Some(1..) if self.wait => Err(Ending::failed("not all letters were redriven")),
             _ => Ok(()),
         }
     }
@@ -94,7 +95,41 @@ impl Args {
 }
 
 fn summary(order: &Value) -> String {
-    let word = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
-    let (matched, redriven, skipped) = (&order["matched"], &order["redriven"], &order["skipped"]);
-    format!("{}  {}  {redriven} of {matched} redriven, {skipped} skipped", word("id"), word("status"))
+    let word = |name: &str| order[name].as_str().unwrap_or_default();
+    let count = |name: &str| order[name].as_u64().unwrap_or(0);
+    let (id, status, matched) = (word("id"), word("status"), count("matched"));
+    let (redriven, skipped) = (count("redriven"), count("skipped"));
+    let mut told = format!("{id}  {status}  {redriven} of {matched} redriven, {skipped} skipped");
+    if skipped > 0 {
+        told += &format!(" (the last because: {})", word("skipped_because"));
+    }
+    let others = matched.saturating_sub(redriven + skipped);
+    if status == "done" && others > 0 {
+        told += &format!(", {others} not dead any more when it came to them");
+    }
+    if status == "running" {
+        told += &format!("; filemill redrive --show {id} tells how far it is");
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_leaves_no_letter_unexplained() {
+        let order = |status: &str, redriven: u32, skipped: u32| {
+            let because = (skipped > 0).then_some("unknown option");
+            let counts = json!({ "id": "rdr_1", "status": status, "matched": 6, "redriven": redriven, "skipped": skipped,
+                "skipped_because": because });
+            summary(&counts)
+        };
+        assert_eq!(order("done", 6, 0), "rdr_1  done  6 of 6 redriven, 0 skipped");
+        let told = "rdr_1  done  4 of 6 redriven, 1 skipped (the last because: unknown option), 1 not dead any more when it \
+                    came to them";
+        assert_eq!(order("done", 4, 1), told);
+        let told = "rdr_1  running  1 of 6 redriven, 0 skipped; filemill redrive --show rdr_1 tells how far it is";
+        assert_eq!(order("running", 1, 0), told);
+    }
 }

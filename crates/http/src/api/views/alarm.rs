@@ -29,6 +29,8 @@ pub struct AlarmView {
     pub metric: &'static str,
     /// Measured for this answer.
     pub value: f64,
+    /// On which side of the limit it is bad: `above`, `at_least`, `below` or `at_most`.
+    pub bound: &'static str,
     pub limit: f64,
     /// How long it must be bad before it is raised.
     #[serde(rename = "for")]
@@ -45,6 +47,7 @@ impl From<AlarmNow> for AlarmView {
             since: state.since,
             metric: rule.metric.as_str(),
             value,
+            bound: rule.bound.word(),
             limit: rule.bound.limit(),
             lasts: format_duration(rule.lasts),
         }
