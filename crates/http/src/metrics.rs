@@ -6,9 +6,10 @@
 use filemill_core::alarm::AlarmStatus;
 use filemill_core::time::Timestamp;
 use filemill_engine::{AlarmNow, Health, QueueState};
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 pub use metrics_exporter_prometheus::PrometheusHandle;
@@ -24,7 +25,26 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?;
     let handle = builder.install_recorder()?;
     describe();
+    begin_at_zero();
     Ok(handle)
+}
+
+/// Counters that alarms are set on: a rate does not see a counter whose first sample is 1.
+fn begin_at_zero() {
+    for name in [
+        "filemill_scrub_damage_total",
+        "filemill_store_corrupt_reads_total",
+        "filemill_jobs_revived_total",
+        "filemill_derived_refused_total",
+    ] {
+        counter!(name).increment(0);
+    }
+    for what in ["object", "file"] {
+        counter!("filemill_reconcile_repaired_total", "what" => what).increment(0);
+    }
+    for door in ["rest", "s3"] {
+        counter!("filemill_accept_failures_total", "door" => door).increment(0);
+    }
 }
 
 fn describe() {
@@ -50,6 +70,9 @@ fn describe() {
     describe_counter!("filemill_scrub_bytes_total", "stored bytes read again");
     describe_counter!("filemill_scrub_damage_total", "blobs that were found damaged");
     describe_counter!("filemill_scrub_rounds_total", "rounds through all stored bytes that ended");
+    describe_counter!("filemill_store_corrupt_reads_total", "reads that met a damaged byte");
+    describe_counter!("filemill_jobs_revived_total", "open jobs that had no task and got one");
+    describe_counter!("filemill_reconcile_repaired_total", "objects and files that no announcement told of");
     describe_counter!("filemill_derived_refused_total", "jobs born failed because enough was made of their upload");
     describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
     describe_gauge!("filemill_build_info", "1; the version is a label");
@@ -78,8 +101,36 @@ pub(crate) fn record_health(health: Option<Health>, now: Timestamp) {
     }
 }
 
+/// What a gauge was last shown of. What is gone is shown as nothing, not as it was.
+struct Shown<T>(Mutex<BTreeSet<T>>);
+
+impl<T: Ord + Clone> Shown<T> {
+    const fn nothing() -> Self {
+        Shown(Mutex::new(BTreeSet::new()))
+    }
+
+    /// Those that are there no more.
+    fn gone(&self, now: BTreeSet<T>) -> Vec<T> {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = shown.difference(&now).cloned().collect();
+        *shown = now;
+        gone
+    }
+}
+
+static QUEUES: Shown<String> = Shown::nothing();
+static ALARMS: Shown<[String; 2]> = Shown::nothing();
+
 /// What waits and what gave up, by queue.
 pub(crate) fn record_queues(queues: &[QueueState], now: Timestamp) {
+    let gone = QUEUES.gone(queues.iter().map(|queue| queue.name.to_string()).collect());
+    for name in gone {
+        for state in ["ready", "waiting", "leased"] {
+            gauge!("filemill_queue_tasks", "queue" => name.clone(), "state" => state).set(0.0);
+        }
+        gauge!("filemill_queue_oldest_ready_age_seconds", "queue" => name.clone()).set(0.0);
+        gauge!("filemill_dead_letters", "queue" => name).set(0.0);
+    }
     for queue in queues {
         let name = queue.name.to_string();
         for (state, count) in
@@ -99,10 +150,15 @@ pub(crate) fn record_deliveries(pending: u64, dead: u64) {
 }
 
 pub(crate) fn record_alarms(alarms: &[AlarmNow]) {
+    let labels = |alarm: &AlarmNow| [alarm.state.alarm.to_string(), alarm.state.of.clone().unwrap_or_default()];
+    let show = |[alarm, of]: [String; 2], raised: bool| {
+        gauge!("filemill_alarm_raised", "alarm" => alarm, "of" => of).set(if raised { 1.0 } else { 0.0 });
+    };
+    for gone in ALARMS.gone(alarms.iter().map(labels).collect()) {
+        show(gone, false);
+    }
     for alarm in alarms {
-        let raised = if alarm.state.status == AlarmStatus::Raised { 1.0 } else { 0.0 };
-        let (name, of) = (alarm.state.alarm.to_string(), alarm.state.of.clone().unwrap_or_default());
-        gauge!("filemill_alarm_raised", "alarm" => name, "of" => of).set(raised);
+        show(labels(alarm), alarm.state.status == AlarmStatus::Raised);
     }
 }
 
@@ -129,6 +185,15 @@ fn resident_bytes(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gone_is_told_once() {
+        let shown = Shown::nothing();
+        let told = |now: &[&'static str]| shown.gone(now.iter().copied().collect());
+        assert_eq!(told(&["a", "b"]), [""; 0]);
+        assert_eq!(told(&["b"]), ["a"]);
+        assert_eq!(told(&["b", "c"]), [""; 0]);
+    }
 
     #[test]
     fn resident_memory_reads_from_the_status_file() {
