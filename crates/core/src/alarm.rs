@@ -32,17 +32,33 @@ pub enum Metric {
     DiskFree,
 }
 
+/// What a metric's number is a number of, so that a limit in another unit is found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Count,
+    Seconds,
+    Percent,
+    Bytes,
+}
+
+type Line = (Metric, &'static str, Scope, Unit, &'static str);
+
 /// One line for each: its name, what there is one of, and what its number is.
-pub const METRICS: &[(Metric, &str, Scope, &str)] = &[
-    (Metric::DeadDepth, "dead.depth", Scope::EachQueue, "dead letters"),
-    (Metric::QueueDepth, "queue.depth", Scope::EachQueue, "tasks that wait"),
-    (Metric::QueueOldestAge, "queue.oldest_age", Scope::EachQueue, "seconds that the oldest ready task has waited"),
-    (Metric::JobErrorRate, "job.error_rate", Scope::EachRule, "percent of the jobs that ended in the window failed"),
-    (Metric::JobThrottleRate, "job.throttle_rate", Scope::EachRule, "percent of the jobs that ended were throttled"),
-    (Metric::DeliveryFailed, "delivery.failed", Scope::Service, "dead deliveries of the last two days"),
-    (Metric::ReconcileRepaired, "reconcile.repaired", Scope::Service, "repairs by reconcile in the window"),
-    (Metric::DiskFree, "disk.free", Scope::Service, "bytes that are free"),
-];
+const METRICS: &[Line] = {
+    use Metric::*;
+    use Scope::*;
+    use Unit::*;
+    &[
+        (DeadDepth, "dead.depth", EachQueue, Count, "dead letters"),
+        (QueueDepth, "queue.depth", EachQueue, Count, "tasks that wait"),
+        (QueueOldestAge, "queue.oldest_age", EachQueue, Seconds, "seconds that the oldest ready task has waited"),
+        (JobErrorRate, "job.error_rate", EachRule, Percent, "percent of the jobs that ended in the window failed"),
+        (JobThrottleRate, "job.throttle_rate", EachRule, Percent, "percent of the jobs that ended were throttled"),
+        (DeliveryFailed, "delivery.failed", Service, Count, "dead deliveries of the last two days"),
+        (ReconcileRepaired, "reconcile.repaired", Service, Count, "repairs by reconcile in the window"),
+        (DiskFree, "disk.free", Service, Bytes, "bytes that are free"),
+    ]
+};
 
 impl Metric {
     pub fn as_str(self) -> &'static str {
@@ -53,12 +69,21 @@ impl Metric {
         self.line().2
     }
 
-    /// What its number is.
-    pub fn meaning(self) -> &'static str {
+    pub fn unit(self) -> Unit {
         self.line().3
     }
 
-    fn line(self) -> &'static (Metric, &'static str, Scope, &'static str) {
+    /// What its number is.
+    pub fn meaning(self) -> &'static str {
+        self.line().4
+    }
+
+    /// Does it look back over a window?
+    pub fn has_window(self) -> bool {
+        matches!(self, Metric::JobErrorRate | Metric::JobThrottleRate | Metric::ReconcileRepaired)
+    }
+
+    fn line(self) -> &'static Line {
         METRICS.iter().find(|line| line.0 == self).expect("every metric has its line")
     }
 

@@ -2,11 +2,12 @@
 
 use super::file::{Alarm, ConfigFile, Number};
 use super::notify::email_to;
-use filemill_core::alarm::{AlarmRule, Bound, Metric, Scope};
+use filemill_core::alarm::{AlarmRule, Bound, Metric, Scope, Unit};
 use filemill_core::duration::{format_duration, parse_duration};
 use filemill_core::limits;
 use filemill_core::notice::Receiver;
 use filemill_core::notify::NotifyRules;
+use filemill_core::rule::QueueName;
 use filemill_core::size::ByteSize;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,6 +40,12 @@ fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<Alarm
     if let Some(rule) = alarm.rule.as_ref().filter(|id| !file.rules.iter().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule {:?}", rule.as_str()));
     }
+    if let Some(queue) = alarm.queue.as_ref().filter(|queue| !is_queue(file, queue)) {
+        return Err(format!("there is no queue {:?}: neither a [queues.NAME] nor a rule's `queue`", queue.as_str()));
+    }
+    if alarm.window.is_some() && !metric.has_window() {
+        return Err(format!("{} is measured as it is now; leave `window` out", alarm.metric));
+    }
     let window = alarm.window.unwrap_or(WINDOW);
     if window.is_zero() || window > limits::ALARM_WINDOW_MAX {
         return Err("window: use \"1s\" to \"1h\"".to_owned());
@@ -53,7 +60,7 @@ fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<Alarm
     Ok(AlarmRule {
         id: alarm.id.clone(),
         metric,
-        bound: bound(alarm)?,
+        bound: bound(alarm, metric)?,
         queue: alarm.queue.clone(),
         rule: alarm.rule.clone(),
         lasts: alarm.lasts.unwrap_or_default(),
@@ -64,7 +71,12 @@ fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<Alarm
     })
 }
 
-fn bound(alarm: &Alarm) -> Result<Bound, String> {
+fn is_queue(file: &ConfigFile, queue: &QueueName) -> bool {
+    file.queues.contains_key(queue) || file.rules.iter().any(|rule| rule.queue == *queue)
+}
+
+fn bound(alarm: &Alarm, metric: Metric) -> Result<Bound, String> {
+    let value = |number: &Number| value(number, metric);
     let given = [
         alarm.above.as_ref().map(|n| value(n).map(Bound::Above)),
         alarm.at_least.as_ref().map(|n| value(n).map(Bound::AtLeast)),
@@ -78,18 +90,33 @@ fn bound(alarm: &Alarm) -> Result<Bound, String> {
     }
 }
 
-/// `5`, `"5%"`, `"5m"` (in seconds) or `"1GiB"` (in bytes).
-fn value(number: &Number) -> Result<f64, String> {
-    let text = match number {
-        Number::Plain(number) if number.is_finite() => return Ok(*number),
-        Number::Plain(_) => return Err("a limit is a finite number".to_owned()),
-        Number::Text(text) => text.trim(),
+/// A number in the metric's unit: `5`, `"5%"`, `"5m"` or `"1GiB"`.
+fn value(number: &Number, metric: Metric) -> Result<f64, String> {
+    let read = match number {
+        Number::Plain(number) if !number.is_finite() => return Err("a limit is a finite number".to_owned()),
+        Number::Plain(number) => Some(*number),
+        Number::Text(text) => in_unit(text.trim(), metric.unit()),
     };
-    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
-    let seconds = || parse_duration(text).ok().map(|duration| duration.as_secs_f64());
-    let bytes = || ByteSize::parse(text).ok().map(|size| size.0 as f64);
-    let read = percent.or_else(seconds).or_else(bytes).filter(|number: &f64| number.is_finite());
-    read.ok_or_else(|| format!("{text:?} is no limit; write for example 5, \"5%\", \"5m\" or \"1GiB\""))
+    let is_possible = |value: &f64| metric.unit() != Unit::Percent || (0.0..=100.0).contains(value);
+    read.filter(is_possible).ok_or_else(|| {
+        let like = match metric.unit() {
+            Unit::Count => "a count, such as 5",
+            Unit::Seconds => "a time, such as \"5m\" or 300",
+            Unit::Percent => "a percentage, such as \"5%\" or 5",
+            Unit::Bytes => "a size, such as \"1GiB\"",
+        };
+        format!("{number} is no limit of {}, which is {like}", metric.as_str())
+    })
+}
+
+fn in_unit(text: &str, unit: Unit) -> Option<f64> {
+    let plain = || text.parse().ok().filter(|number: &f64| number.is_finite());
+    match unit {
+        Unit::Count => plain(),
+        Unit::Seconds => parse_duration(text).ok().map(|duration| duration.as_secs_f64()).or_else(plain),
+        Unit::Percent => text.strip_suffix('%').map_or_else(plain, |number| number.trim().parse().ok()),
+        Unit::Bytes => ByteSize::parse(text).ok().map(|size| size.0 as f64),
+    }
 }
 
 /// `email:ADDRESS`, `webhook:NAME` or `queue:NAME`.

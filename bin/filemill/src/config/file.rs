@@ -177,6 +177,15 @@ pub enum Number {
     Text(String),
 }
 
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Plain(number) => number.fmt(f),
+            Number::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
