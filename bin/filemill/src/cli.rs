@@ -2,6 +2,7 @@
 
 mod alarms;
 mod archive;
+mod audit;
 mod backup;
 mod dead;
 mod deliveries;
@@ -24,9 +25,13 @@ mod rules;
 mod run;
 mod serve;
 
+use crate::clock::SystemClock;
 use crate::exit::EXIT_CODES;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use filemill_core::duration::parse_duration;
+use filemill_core::ports::Clock;
+use filemill_core::time::Timestamp;
 
 /// Self-hosted file processing: upload a file, rules start jobs, download the result
 #[derive(Parser)]
@@ -80,6 +85,8 @@ enum Command {
     Restore(restore::Args),
     /// List, make and revoke keys: who may do what
     Keys(keys::Args),
+    /// Who ordered what: the audit log
+    Audit(audit::Args),
     /// List the service's rules; check a config file, explain a rule, a processor or an object
     Rules(rules::Args),
 }
@@ -108,6 +115,7 @@ impl Cli {
             Command::Backup(args) => args.run(),
             Command::Restore(args) => args.run(),
             Command::Keys(args) => args.run(),
+            Command::Audit(args) => args.run(),
             Command::Rules(args) => args.run(),
         }
     }
@@ -119,10 +127,37 @@ fn key_value(text: &str) -> Result<(String, serde_json::Value), String> {
     Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
+/// A time as REST takes it: RFC 3339, a day (its begin in UTC), or how long ago.
+fn moment(text: &str) -> Result<String, String> {
+    moment_before(text, SystemClock.now())
+}
+
+fn moment_before(text: &str, now: Timestamp) -> Result<String, String> {
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    let ago = || parse_duration(text).ok().map(|ago| now.minus(ago));
+    let at = Timestamp::parse(text).or_else(day).or_else(ago);
+    at.map(|at| at.to_string()).ok_or_else(|| "write 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_time_is_a_moment_a_day_or_how_long_ago() {
+        let noon = Timestamp::parse("2026-11-20T12:00:00Z").expect("a time");
+        for (text, at) in [
+            ("2026-11-19T08:00:00Z", "2026-11-19T08:00:00.000Z"),
+            ("2026-11-19T08:00:00+02:00", "2026-11-19T06:00:00.000Z"),
+            ("2026-11-19", "2026-11-19T00:00:00.000Z"),
+            ("90m", "2026-11-20T10:30:00.000Z"),
+            ("30d", "2026-10-21T12:00:00.000Z"),
+        ] {
+            assert_eq!(moment_before(text, noon).as_deref(), Ok(at), "{text}");
+        }
+        assert!(moment_before("yesterday", noon).is_err());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -30,8 +30,8 @@ pub struct Args {
     upload: Option<String>,
     #[arg(long)]
     rule: Option<String>,
-    /// Told at this time or later, such as 2026-11-20T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Told at this time or later, such as 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     since: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]

@@ -21,11 +21,11 @@ pub struct Args {
     /// Key of the file; a * at its end makes it a prefix
     #[arg(long)]
     key: Option<String>,
-    /// Found at this time or later, such as 2026-11-20T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Found at this time or later, such as 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     since: Option<String>,
     /// Found before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     until: Option<String>,
     /// Counts by label and averages, of all that is found
     #[arg(long)]

@@ -83,6 +83,9 @@ fn show(bar: &ProgressBar, job: &Job) {
 pub fn summary(job: &Job) -> String {
     let took = job.duration().map_or_else(String::new, |d| format!("  {}", output::duration(d)));
     let end = match (&job.output, job.is_completed()) {
+        (Some(out), true) if job.rejects > 0 => {
+            format!("{}/{}  ({} of {} records set aside)", out.bucket, out.key, job.rejects, job.records)
+        }
         (Some(out), true) => format!("{}/{}", out.bucket, out.key),
         _ => job.reason(),
     };
@@ -103,7 +106,7 @@ fn print(job: &Job) -> Result<()> {
         ("records", format!("{}, {} of them rejected", job.records, job.rejects)),
         ("rejects", job.reject_file.as_ref().map_or_else(none, object)),
         ("summary", if job.summary.is_empty() { none() } else { Value::from(job.summary.clone()).to_string() }),
-        ("attempts", job.attempts.to_string()),
+        ("attempts", format!("{} (of all its tasks)", job.attempts)),
         ("created", output::time(&job.created_at)),
         ("started", job.started_at.as_deref().map_or_else(none, output::time)),
         ("finished", job.finished_at.as_deref().map_or_else(none, output::time)),

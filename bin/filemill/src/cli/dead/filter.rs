@@ -22,11 +22,11 @@ pub struct Filter {
     fingerprint: Option<String>,
     #[arg(long, value_name = "JOB_ID")]
     job: Option<String>,
-    /// Died at this time or later, such as 2026-11-20T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Died at this time or later, such as 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     since: Option<String>,
     /// Died before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     until: Option<String>,
 }
 

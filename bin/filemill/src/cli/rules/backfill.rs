@@ -16,11 +16,11 @@ pub struct Args {
     /// The rule; or an order's id with --show or --cancel
     #[arg(value_name = "RULE")]
     name: String,
-    /// Files created at this time or later (RFC 3339)
-    #[arg(long)]
+    /// Files created at this time or later, such as 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     since: Option<String>,
     /// Files created before this time
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     until: Option<String>,
     /// Files whose key begins so
     #[arg(long)]
