@@ -112,7 +112,10 @@ pub async fn list(
     let after = page.after()?;
     let Page { items, more } = state.engine.dead_letters(who, &filter, after.as_ref(), page.limit()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|letter| to_cursor(&letter.id));
-    Ok(Json(ListView { items: items.into_iter().map(DeadLetterView::from).collect(), next_cursor }))
+    Ok(Json(ListView {
+        items: items.into_iter().map(|letter| DeadLetterView::of(letter, &state.engine)).collect(),
+        next_cursor,
+    }))
 }
 
 /// Dead letters by what went wrong, the largest groups first
@@ -151,7 +154,8 @@ pub async fn get_dead_letter(
     IdInPath(id): IdInPath<DeadLetterId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    Ok(Json(state.engine.dead_letter(&who, &id).await?.into()))
+    let letter = state.engine.dead_letter(&who, &id).await?;
+    Ok(Json(DeadLetterView::of(letter, &state.engine)))
 }
 
 /// Put a dead letter back to work
@@ -202,7 +206,8 @@ pub async fn discard_dead_letter(
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     NoBody: NoBody,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    Ok(Json(state.engine.discard_dead_letter(&who, &id).await?.into()))
+    let letter = state.engine.discard_dead_letter(&who, &id).await?;
+    Ok(Json(DeadLetterView::of(letter, &state.engine)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -91,7 +91,7 @@ pub async fn list_deliveries(
     let Page { items, more } = state.engine.deliveries(&who, &params.query()?).await?;
     let next_cursor = items.last().filter(|_| more).map(|delivery| to_cursor(&delivery.id));
     Ok(Json(ListView {
-        items: items.into_iter().map(|delivery| DeliveryView::of(delivery, &who)).collect(),
+        items: items.into_iter().map(|delivery| DeliveryView::of(delivery, &who, &state.engine)).collect(),
         next_cursor,
     }))
 }
@@ -111,7 +111,7 @@ pub async fn get_delivery(
     IdInPath(id): IdInPath<DeliveryId>,
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Result<Json<DeliveryView>, Problem> {
-    Ok(Json(DeliveryView::of(state.engine.delivery(&who, &id).await?, &who)))
+    Ok(Json(DeliveryView::of(state.engine.delivery(&who, &id).await?, &who, &state.engine)))
 }
 
 /// Send a delivery again
@@ -136,5 +136,5 @@ pub async fn resend_delivery(
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
     _: NoBody,
 ) -> Result<Json<DeliveryView>, Problem> {
-    Ok(Json(DeliveryView::of(state.engine.resend_delivery(&who, &id).await?, &who)))
+    Ok(Json(DeliveryView::of(state.engine.resend_delivery(&who, &id).await?, &who, &state.engine)))
 }

@@ -1,5 +1,6 @@
 //! Dead letters, and orders to redrive them, as clients see them.
 
+use filemill_core::access::TenantName;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterStatus, LetterEnd};
 use filemill_core::ids::{DeadLetterId, JobId, RedriveId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
@@ -7,7 +8,7 @@ use filemill_core::redrive::RedriveStatus;
 use filemill_core::rule::{QueueName, RuleId};
 use filemill_core::task::{Attempt, TaskError, TaskKind};
 use filemill_core::time::Timestamp;
-use filemill_engine::{DeadLetterGroup, RedriveProgress};
+use filemill_engine::{DeadLetterGroup, Engine, RedriveProgress};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -20,6 +21,9 @@ pub struct DeadLetterView {
     pub id: DeadLetterId,
     #[schema(value_type = DeadLetterStatusView)]
     pub status: DeadLetterStatus,
+    /// Whose it is: the bucket of its job's input says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
     #[schema(value_type = String)]
     pub job: JobId,
     /// The job's run in which it gave up.
@@ -180,11 +184,12 @@ impl From<LetterEnd> for LetterEndView {
     }
 }
 
-impl From<DeadLetter> for DeadLetterView {
-    fn from(letter: DeadLetter) -> Self {
+impl DeadLetterView {
+    pub fn of(letter: DeadLetter, engine: &Engine) -> Self {
         DeadLetterView {
             id: letter.id,
             status: letter.status,
+            tenant: engine.tenant_of(&letter.bucket),
             run: letter.task.run,
             task: letter.task.kind,
             chunk: (letter.task.kind == TaskKind::Chunk).then_some(letter.task.index),

@@ -1,18 +1,19 @@
 //! A delivery as clients see it. Of a webhook that an upload named only the host is shown: the rest may be a secret.
 
-use filemill_core::access::{Principal, Scope};
+use filemill_core::access::{Principal, Scope, TenantName};
 use filemill_core::delivery::{Delivery, DeliveryStatus};
 use filemill_core::ids::{DeliveryId, JobId, NoticeId, UploadId};
 use filemill_core::notice::{NoticeKind, Receiver};
 use filemill_core::rule::RuleId;
 use filemill_core::time::Timestamp;
+use filemill_engine::Engine;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// One notice on its way to one receiver.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery, example = json!({
-    "id": "dlv_01kagnz8sv1g2k3h4j5m6n7p8q", "status": "dead", "kind": "webhook", "receiver": "webhook:hooks",
+    "id": "dlv_01kagnz8sv1g2k3h4j5m6n7p8q", "status": "dead", "tenant": "default", "kind": "webhook", "receiver": "webhook:hooks",
     "event": "job.failed", "event_id": "evt_01kagnz8sv1g2k3h4j5m6n7p8q", "about": "job_01kagnz8sv1g2k3h4j5m6n7p8q",
     "job": "job_01kagnz8sv1g2k3h4j5m6n7p8q", "upload": null, "rule": "hello-lines", "data": {"status": "failed"},
     "attempts": 13, "last_error": "status 500", "created_at": "2026-11-20T12:00:00.000Z",
@@ -23,6 +24,9 @@ pub struct DeliveryView {
     pub id: DeliveryId,
     #[schema(value_type = String, example = "delivered")]
     pub status: DeliveryStatus,
+    /// Whose it is: the bucket of the file that it is about says; null: the whole service's.
+    #[schema(value_type = Option<String>, example = "default")]
+    pub tenant: Option<TenantName>,
     /// Of the receiver: `live`, `webhook`, `email` or `queue`.
     pub kind: &'static str,
     /// As the config names it; of an upload's webhook the host. Addresses of people are for those who may inspect.
@@ -57,11 +61,17 @@ pub struct DeliveryView {
 }
 
 impl DeliveryView {
-    pub fn of(delivery: Delivery, who: &Principal) -> Self {
+    pub fn of(delivery: Delivery, who: &Principal, engine: &Engine) -> Self {
+        let tenant = delivery.notice.of.as_ref().map(|of| engine.tenant_of(&of.bucket));
+        DeliveryView::of_tenant(delivery, who, tenant)
+    }
+
+    fn of_tenant(delivery: Delivery, who: &Principal, tenant: Option<TenantName>) -> Self {
         let is_hidden = matches!(delivery.receiver, Receiver::Email { .. }) && !who.may(Scope::Inspect);
         let notice = delivery.notice;
         DeliveryView {
             status: delivery.status,
+            tenant,
             kind: delivery.receiver.kind(),
             receiver: if is_hidden { "email".to_owned() } else { delivery.receiver.lane() },
             event: notice.kind,
@@ -106,7 +116,7 @@ mod tests {
         let delivery = Delivery::new(notice, Receiver::Email { to });
         for (role, told) in [(Role::Uploader, "email"), (Role::Viewer, "email:ops@example.org")] {
             let who = Principal { role, ..Principal::unlimited(Actor::named("somebody")) };
-            assert_eq!(DeliveryView::of(delivery.clone(), &who).receiver, told);
+            assert_eq!(DeliveryView::of_tenant(delivery.clone(), &who, None).receiver, told);
         }
     }
 }
