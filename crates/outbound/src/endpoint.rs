@@ -30,7 +30,10 @@ impl Endpoint {
     /// Judges what can be judged without resolving the name. `usual` are the protocol's own ports; others must be listed.
     pub fn check(&self, guard: &Guard, usual: &[u16]) -> Result<(), Refused> {
         if !usual.contains(&self.port) && !guard.names(&self.host, self.port) {
-            return Err(Refused(format!("port {} is not one of {usual:?}; list \"{self}\" in `allow`", self.port)));
+            return Err(Refused(format!(
+                "port {} is not one of {usual:?}; list \"{self}\" under `allow` in [outbound]",
+                self.port
+            )));
         }
         guard.check_host(&self.host, self.port)
     }

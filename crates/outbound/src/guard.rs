@@ -72,7 +72,7 @@ impl Guard {
         };
         if !matches!(port, 80 | 443) && !self.names(&host.to_owned(), port) {
             return Err(Refused(format!(
-                "port {port} of {host} is neither 80 nor 443; list \"{host}:{port}\" in `allow`"
+                "port {port} of {host} is neither 80 nor 443; list \"{host}:{port}\" under `allow` in [outbound]"
             )));
         }
         self.check_host(&host.to_owned(), port)?;
@@ -103,7 +103,10 @@ impl Guard {
             return Ok(());
         }
         let hint = if by_address_only { literal } else { host.clone() };
-        Err(Refused(format!("{host} leads to a {} address, {ip}; list \"{hint}:{port}\" in `allow`", why.as_str())))
+        Err(Refused(format!(
+            "{host} leads to a {} address, {ip}; list \"{hint}:{port}\" under `allow` in [outbound]",
+            why.as_str()
+        )))
     }
 
     pub(crate) fn names(&self, host: &Host<String>, port: u16) -> bool {

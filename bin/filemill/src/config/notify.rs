@@ -25,7 +25,7 @@ pub fn read(file: &ConfigFile) -> Result<Notifications, String> {
     for (nth, entry) in file.notify.iter().enumerate() {
         let named = |e: String| match &entry.id {
             Some(id) => format!("notify {:?}: {e}", id.as_str()),
-            None => format!("the {}. [[notify]]: {e}", nth + 1),
+            None => format!("[[notify]] number {}: {e}", nth + 1),
         };
         for receiver in receivers_of(entry, file, &mut webhooks).map_err(named)? {
             let (on, rule, bucket) = (entry.on.clone(), entry.rule.clone(), entry.bucket.clone());

@@ -250,8 +250,10 @@ pub fn read_parameter<T>(
 
 /// An id given as a parameter: 400 if it is none.
 pub fn read_id<T: PublicId>(text: &str) -> Result<T, String> {
-    T::read(text)
-        .ok_or_else(|| format!("{:?} is not the id of a {}", text.chars().take(64).collect::<String>(), T::NOUN))
+    T::read(text).ok_or_else(|| {
+        let article = if T::NOUN.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{:?} is not the id of {article} {}", text.chars().take(64).collect::<String>(), T::NOUN)
+    })
 }
 
 /// The page size: 1 to [`limits::PAGE_MAX`].
