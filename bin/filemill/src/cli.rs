@@ -14,6 +14,7 @@ mod get;
 mod job;
 mod jobs;
 mod keys;
+mod listing;
 mod ls;
 mod order;
 mod put;

@@ -1,7 +1,6 @@
-//! `filemill audit`: who ordered what, newest first.
+//! `filemill audit`: who ordered what, newest first. As JSON with the details of each order.
 
-use crate::client::access::Access;
-use crate::client::views::Listed;
+use super::listing::{Listing, given};
 use crate::output::{self, Table};
 use anyhow::Result;
 use serde_json::Value;
@@ -24,14 +23,8 @@ pub struct Args {
     /// Before this time
     #[arg(long, value_name = "TIME", value_parser = super::moment)]
     until: Option<String>,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
-    /// Print JSON, which has the details of each order
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    access: Access,
+    listing: Listing,
 }
 
 impl Args {
@@ -43,20 +36,10 @@ impl Args {
             ("since", &self.since),
             ("until", &self.until),
         ];
-        let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
-        let found: Listed<Value> = self.access.client()?.list("/v1/audit", &query, self.limit)?;
-        if self.json {
-            return output::json(&found.to_json());
-        }
-        let mut table = Table::new(&["AT", "ACTOR", "ACTION", "TARGET", "FROM"], &[]);
-        for entry in &found.views {
+        let table = Table::new(&["AT", "ACTOR", "ACTION", "TARGET", "FROM"], &[]);
+        self.listing.print("/v1/audit", &given(&filters), table, |entry: &Value| {
             let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-            table.row([output::time(&text("at")), text("actor"), text("action"), text("target"), text("address")]);
-        }
-        table.print()?;
-        if found.next_cursor.is_some() {
-            eprintln!("there are more; --limit shows them");
-        }
-        Ok(())
+            [output::time(&text("at")), text("actor"), text("action"), text("target"), text("address")]
+        })
     }
 }

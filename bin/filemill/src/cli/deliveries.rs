@@ -1,7 +1,7 @@
 //! `filemill deliveries`: who was told what, and what became of it; one shown, or sent again.
 
+use super::listing::{Listing, given};
 use crate::client::access::Access;
-use crate::client::views::Listed;
 use crate::client::{Client, segment};
 use crate::output::{self, Table};
 use anyhow::Result;
@@ -33,11 +33,8 @@ pub struct Args {
     /// Told at this time or later, such as 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)
     #[arg(long, value_name = "TIME", value_parser = crate::cli::moment)]
     since: Option<String>,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
     #[command(flatten)]
-    common: Common,
+    listing: Listing,
 }
 
 #[derive(Subcommand)]
@@ -84,16 +81,7 @@ impl Args {
             ("rule", &self.rule),
             ("since", &self.since),
         ];
-        let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
-        let found: Listed<Value> = self.common.access.client()?.list("/v1/deliveries", &query, self.limit)?;
-        if self.common.json {
-            return output::json(&found.to_json());
-        }
-        print(&found.views)?;
-        if found.next_cursor.is_some() {
-            eprintln!("there are more; --limit shows them");
-        }
-        Ok(())
+        self.listing.print("/v1/deliveries", &given(&filters), table(), cells)
     }
 }
 
@@ -105,27 +93,32 @@ fn show(one: One) -> Result<()> {
 fn resend(one: One) -> Result<()> {
     let client: Client = one.common.access.client()?;
     let delivery = client.post(&format!("{}/resend", path(&one.id)), &json!({}))?;
-    if one.common.json { output::json(&delivery) } else { print(&[delivery]) }
+    if one.common.json {
+        return output::json(&delivery);
+    }
+    let mut table = table();
+    table.row(cells(&delivery));
+    table.print()
 }
 
 fn path(id: &str) -> String {
     format!("/v1/deliveries/{}", segment(id))
 }
 
-fn print(deliveries: &[Value]) -> Result<()> {
-    let mut table = Table::new(&["DELIVERY", "STATUS", "EVENT", "RECEIVER", "TRIES", "TOLD", "ABOUT", "ERROR"], &[4]);
-    for delivery in deliveries {
-        let text = |name: &str| delivery[name].as_str().unwrap_or_default().to_owned();
-        table.row([
-            text("id"),
-            text("status"),
-            text("event"),
-            text("receiver"),
-            delivery["attempts"].to_string(),
-            output::time(&text("created_at")),
-            text("about"),
-            text("last_error"),
-        ]);
-    }
-    table.print()
+fn table() -> Table {
+    Table::new(&["DELIVERY", "STATUS", "EVENT", "RECEIVER", "TRIES", "TOLD", "ABOUT", "ERROR"], &[4])
+}
+
+fn cells(delivery: &Value) -> [String; 8] {
+    let text = |name: &str| delivery[name].as_str().unwrap_or_default().to_owned();
+    [
+        text("id"),
+        text("status"),
+        text("event"),
+        text("receiver"),
+        delivery["attempts"].to_string(),
+        output::time(&text("created_at")),
+        text("about"),
+        text("last_error"),
+    ]
 }

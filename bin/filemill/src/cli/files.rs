@@ -1,5 +1,6 @@
 //! `filemill files`: the records of objects that exist, with their ids; one shown or removed.
 
+use super::listing::given;
 use crate::client::access::Access;
 use crate::client::views::{File, Listed};
 use crate::client::{decoded, segment};
@@ -44,8 +45,7 @@ impl Args {
         }
         let files = if self.ids.is_empty() {
             let filters = [("bucket", &self.bucket), ("prefix", &self.prefix)];
-            let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
-            client.list("/v1/files", &query, self.limit)?
+            client.list("/v1/files", &given(&filters), self.limit)?
         } else {
             let items = self.ids.iter().map(|id| client.get(&path_of(id), &[])).collect::<Result<Vec<_>>>()?;
             let views = items.iter().cloned().map(decoded).collect::<Result<_>>()?;

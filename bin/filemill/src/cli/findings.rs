@@ -1,7 +1,6 @@
 //! `filemill findings`: what processors found in files, such as their sentiment; as rows or counted and averaged.
 
-use crate::client::access::Access;
-use crate::client::views::Listed;
+use super::listing::{Listing, given};
 use crate::output::{self, Table};
 use anyhow::Result;
 use serde_json::Value;
@@ -30,14 +29,8 @@ pub struct Args {
     /// Counts by label and averages, of all that is found
     #[arg(long)]
     summary: bool,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    access: Access,
+    listing: Listing,
 }
 
 impl Args {
@@ -50,27 +43,17 @@ impl Args {
             ("since", &self.since),
             ("until", &self.until),
         ];
-        let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
-        let client = self.access.client()?;
+        let query = given(&filters);
         if self.summary {
-            let answer = client.get("/v1/findings/summary", &query)?;
-            return if self.json { output::json(&answer) } else { print_summary(&answer) };
+            let answer = self.listing.access.client()?.get("/v1/findings/summary", &query)?;
+            return if self.listing.json { output::json(&answer) } else { print_summary(&answer) };
         }
-        let found: Listed<Value> = client.list("/v1/findings", &query, self.limit)?;
-        if self.json {
-            return output::json(&found.to_json());
-        }
-        let mut table = Table::new(&["PROCESSOR", "FILE", "LABEL", "VALUES", "FOUND"], &[]);
-        for finding in &found.views {
+        let table = Table::new(&["PROCESSOR", "FILE", "LABEL", "VALUES", "FOUND"], &[]);
+        self.listing.print("/v1/findings", &query, table, |finding: &Value| {
             let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
             let file = format!("{}/{}", text("bucket"), text("key"));
-            table.row([text("processor"), file, text("label"), numbers(&finding["values"]), output::time(&text("at"))]);
-        }
-        table.print()?;
-        if found.next_cursor.is_some() {
-            eprintln!("there are more; --limit shows them");
-        }
-        Ok(())
+            [text("processor"), file, text("label"), numbers(&finding["values"]), output::time(&text("at"))]
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `filemill jobs`: the newest jobs.
 
-use crate::client::access::Access;
-use crate::client::views::{Job, Listed};
+use super::listing::{Listing, given};
+use crate::client::views::Job;
 use crate::output::{self, Table};
 use anyhow::Result;
 use filemill_core::size::ByteSize;
@@ -23,14 +23,8 @@ pub struct Args {
     /// Jobs that this upload started
     #[arg(long, value_name = "UPLOAD_ID")]
     upload: Option<String>,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    access: Access,
+    listing: Listing,
 }
 
 impl Args {
@@ -42,21 +36,8 @@ impl Args {
             ("key", &self.key),
             ("upload", &self.upload),
         ];
-        let query: Vec<(&str, &str)> = filters.iter().filter_map(|(n, v)| Some((*n, v.as_deref()?))).collect();
-        let jobs: Listed<Job> = self.access.client()?.list("/v1/jobs", &query, self.limit)?;
-        if self.json {
-            return output::json(&jobs.to_json());
-        }
-        let mut table =
-            Table::new(&["JOB", "STATUS", "RULE", "INPUT", "SIZE", "CHUNKS", "TOOK", "CREATED"], &[4, 5, 6]);
-        for job in &jobs.views {
-            table.row(cells(job));
-        }
-        table.print()?;
-        if jobs.next_cursor.is_some() {
-            eprintln!("there are more; --limit shows them");
-        }
-        Ok(())
+        let table = Table::new(&["JOB", "STATUS", "RULE", "INPUT", "SIZE", "CHUNKS", "TOOK", "CREATED"], &[4, 5, 6]);
+        self.listing.print("/v1/jobs", &given(&filters), table, cells)
     }
 }
 
