@@ -25,7 +25,7 @@ use shuttle::future::block_on;
 use shuttle::scheduler::RandomScheduler;
 use shuttle::thread;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const SCHEDULES: usize = 20_000;
@@ -33,6 +33,14 @@ const GATE: usize = 1_000_000;
 const LEASE: Duration = Duration::from_secs(30);
 const INPUT: &[u8] = b"one\ntwo\nthree\n";
 const OUTPUT: &[u8] = b"> one\n> two\n> three\n";
+
+/// A plan and an assembly, and the chunks between: whoever tries more often lost a lease in mid-work.
+const TASKS_BESIDE_CHUNKS: u32 = 2;
+
+/// What the schedules met, all together.
+static LEASES_LOST: AtomicUsize = AtomicUsize::new(0);
+static LETTERS_MADE: AtomicUsize = AtomicUsize::new(0);
+static LETTERS_REDRIVEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Whoever sleeps lets others go first, and goes on at once.
 struct HandTime(AtomicI64);
@@ -138,6 +146,13 @@ fn in_many_orders(test: impl Fn() + Send + Sync + 'static) {
     eprintln!("{run} of {schedules} schedules ended well");
 }
 
+/// What no schedule met is not proved by any.
+fn expect_met(what: &str, count: &AtomicUsize) {
+    let count = count.load(Ordering::SeqCst);
+    eprintln!("{count} {what}");
+    assert!(count > 0, "no {what}, so the schedules prove nothing about it");
+}
+
 async fn the_job(engine: &Engine) -> Job {
     engine
         .jobs(&Principal::service(), JobQuery { limit: 2, ..JobQuery::default() })
@@ -218,8 +233,11 @@ fn two_workers_a_sweeper_and_leases_that_run_out_finish_a_job_once() {
             let job = finish(&world, &engine).await;
             assert_eq!(job.status, JobStatus::Completed, "attempts were left: {job:?}");
             judge(&world, &engine, &job).await;
+            let has_lost_one = job.attempts > job.chunks_total() + TASKS_BESIDE_CHUNKS;
+            LEASES_LOST.fetch_add(usize::from(has_lost_one), Ordering::SeqCst);
         });
     });
+    expect_met("schedules with a lease that ran out in mid-work", &LEASES_LOST);
 }
 
 #[test]
@@ -236,11 +254,16 @@ fn a_letter_redriven_twice_while_others_work_opens_its_job_once() {
         block_on(async {
             let job = finish(&world, &engine).await;
             judge(&world, &engine, &job).await;
-            let redriven = world.letters().iter().filter(|l| l.status == DeadLetterStatus::Redriven).count();
+            let letters = world.letters();
+            let redriven = letters.iter().filter(|l| l.status == DeadLetterStatus::Redriven).count();
             let orders = world.store.snapshot().records.iter().filter(|r| r.kind.as_str() == "audit").count();
             assert_eq!(redriven, orders, "each order that was taken ended one letter");
+            LETTERS_MADE.fetch_add(letters.len(), Ordering::SeqCst);
+            LETTERS_REDRIVEN.fetch_add(redriven, Ordering::SeqCst);
         });
     });
+    expect_met("letters made", &LETTERS_MADE);
+    expect_met("letters redriven", &LETTERS_REDRIVEN);
 }
 
 async fn redrive_what_is_dead(engine: &Engine, name: &str) {
