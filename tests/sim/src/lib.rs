@@ -19,6 +19,6 @@ mod service;
 mod slow_reads;
 
 pub use ledger::{Ledger, Outcome};
-pub use run::{Report, run};
+pub use run::{Met, Report, run};
 pub use scenario::{Scenario, bucket};
 pub use slow_reads::SlowReads;

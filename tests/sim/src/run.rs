@@ -7,17 +7,20 @@ use crate::operator;
 use crate::scenario::{STORM, Scenario};
 use crate::service::Service;
 use filemill_core::access::Principal;
+use filemill_core::job::JobStatus;
 use filemill_core::limits;
 use filemill_core::object::ObjectKey;
 use filemill_core::ports::FileQuery;
 use filemill_engine::ReconcileScope;
 use filemill_memory::{FaultPlan, Snapshot};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// Without faults every job must have ended after this time: all attempts, back-offs and leases fit in.
 const CALM_MAX: Duration = Duration::from_secs(3600);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+#[derive(Default)]
 pub struct Report {
     /// Of every call that reached the store.
     pub trace_hash: u64,
@@ -26,8 +29,32 @@ pub struct Report {
     pub violations: Vec<String>,
     /// Only if asked for.
     pub trace: Vec<String>,
+    pub met: Met,
+}
+
+/// How much a run met of what runs are there for. What none of them meets none of them proves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Met {
     pub jobs: usize,
+    pub cancels: usize,
     pub letters_redriven: u32,
+    /// Files that no announcement told of.
+    pub repairs: usize,
+    /// Notices that a receiver took, each once.
+    pub deliveries: usize,
+    /// 1 if two engines or more were at it.
+    pub engines_at_once: usize,
+}
+
+impl AddAssign for Met {
+    fn add_assign(&mut self, other: Met) {
+        self.jobs += other.jobs;
+        self.cancels += other.cancels;
+        self.letters_redriven += other.letters_redriven;
+        self.repairs += other.repairs;
+        self.deliveries += other.deliveries;
+        self.engines_at_once += other.engines_at_once;
+    }
 }
 
 /// Runs a seed on this thread.
@@ -56,8 +83,18 @@ async fn simulate(scenario: Scenario, keeps_trace: bool) -> Report {
         calls: service.store.calls(),
         violations,
         trace,
+        met: met(&service, &snapshot),
+    }
+}
+
+fn met(service: &Service, snapshot: &Snapshot) -> Met {
+    Met {
         jobs: snapshot.jobs.len(),
-        letters_redriven: checks::letters::reopenings(&snapshot).values().sum(),
+        cancels: snapshot.jobs.iter().filter(|job| job.status == JobStatus::Cancelled).count(),
+        letters_redriven: checks::letters::reopenings(snapshot).values().sum(),
+        repairs: snapshot.files.iter().filter(|file| file.repaired).count(),
+        deliveries: service.receivers.taken().len(),
+        engines_at_once: usize::from(service.scenario.engines > 1),
     }
 }
 
