@@ -131,7 +131,7 @@ pub(crate) fn unreadable<E: From<StoreFailure>>(what: impl fmt::Display) -> Halt
 }
 
 /// Is the store still to be trusted? After one failed sync it is not: a later sync that succeeds says nothing about
-/// the pages that the failed one lost.
+/// the pages that the failed one lost. Nor is it when one of its threads panicked.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failed: OnceLock<String>,
@@ -140,7 +140,7 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) fn fail(&self, why: String) {
         if self.failed.set(why).is_ok() {
-            tracing::error!(reason = self.failed.get(), "the store takes no more writes after a failed disk operation");
+            tracing::error!(reason = self.failed.get(), "the store takes no more writes until it is opened again");
         }
     }
 
@@ -153,10 +153,29 @@ impl Health {
         }
     }
 
+    /// To be held where a panic would leave undone what others count on.
+    pub(crate) fn sentry(self: &Arc<Self>, who: &'static str) -> Sentry {
+        Sentry { health: Arc::clone(self), who }
+    }
+
     pub(crate) fn check(&self) -> Result<(), StoreFailure> {
         match self.failed.get() {
             None => Ok(()),
             Some(why) => Err(StoreFailure::unavailable(format_args!("the store stopped taking writes: {why}"))),
+        }
+    }
+}
+
+/// If it is dropped by a panic, the store takes no more writes.
+pub(crate) struct Sentry {
+    health: Arc<Health>,
+    who: &'static str,
+}
+
+impl Drop for Sentry {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.health.fail(format!("{} panicked", self.who));
         }
     }
 }

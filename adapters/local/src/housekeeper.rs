@@ -78,6 +78,7 @@ impl Housekeeper {
     }
 
     fn run(self) {
+        let _sentry = self.health.sentry("the housekeeper");
         while let Ok(chore) = self.list.0.recv() {
             match chore {
                 Chore::Unlink(blobs) => self.unlink(blobs),

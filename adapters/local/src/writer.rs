@@ -149,12 +149,6 @@ struct Groups {
     released: Vec<BlobId>,
 }
 
-struct GroupFailure {
-    cause: rusqlite::Error,
-    /// The commit was tried, so the disk may hold rows that name these: then they must stay.
-    maybe_named: Vec<StagedFile>,
-}
-
 impl Groups {
     fn new(mut thread: WriterThread, stats: Arc<WriterStats>) -> Self {
         let chores = thread.chores.clone();
@@ -178,6 +172,7 @@ impl Groups {
     }
 
     fn run(&mut self, mut requests: mpsc::Receiver<Pending>) {
+        let _sentry = self.thread.health.sentry("the writer");
         while let Some(first) = requests.blocking_recv() {
             let mut waiting = vec![first];
             while waiting.len() < GROUP_MAX
@@ -230,6 +225,8 @@ impl Groups {
             return;
         }
         let mut group: Vec<Box<dyn Request>> = group.into_iter().map(|p| p.request).collect();
+        // before those who wait hear that nobody answers
+        let _sentry = self.thread.health.sentry("the writer");
         let outcome = self.thread.health.check().and_then(|()| self.commit_group(&mut group, durability));
         self.stats.groups.fetch_add(1, Ordering::Relaxed);
         self.stats.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
@@ -241,53 +238,59 @@ impl Groups {
     }
 
     fn commit_group(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<(), StoreFailure> {
-        let ran = catch_unwind(AssertUnwindSafe(|| self.transact(group, durability)));
-        let failure = match ran {
+        // once the commit is tried the disk may hold rows that name these: then they must stay
+        let mut maybe_named = Vec::new();
+        let ran = catch_unwind(AssertUnwindSafe(|| self.transact(group, durability, &mut maybe_named)));
+        if !matches!(&ran, Ok(Err(cause)) if is_full_log(cause)) {
+            maybe_named.into_iter().for_each(StagedFile::keep);
+        }
+        match ran {
             Ok(Ok(effects)) => {
                 self.after_commit(effects, durability);
-                return reply_after_commit();
+                reply_after_commit()
             }
-            Ok(Err(failure)) => failure,
+            Ok(Err(cause)) => {
+                self.roll_back();
+                if is_io_error(&cause) {
+                    self.thread.health.fail(cause.to_string());
+                }
+                Err(cause.into())
+            }
             Err(_panic) => {
                 self.roll_back();
-                return Err(StoreFailure::unavailable("a write panicked; its group was rolled back"));
+                Err(StoreFailure::unavailable("a write panicked; its group was rolled back"))
             }
-        };
-        self.roll_back();
-        if !is_full_log(&failure.cause) {
-            failure.maybe_named.into_iter().for_each(StagedFile::keep);
         }
-        if is_io_error(&failure.cause) {
-            self.thread.health.fail(failure.cause.to_string());
-        }
-        Err(failure.cause.into())
     }
 
-    fn transact(&mut self, group: &mut [Box<dyn Request>], durability: Durability) -> Result<Effects, GroupFailure> {
-        let before = |cause| GroupFailure { cause, maybe_named: Vec::new() };
-        self.begin(durability).map_err(before)?;
+    fn transact(
+        &mut self,
+        group: &mut [Box<dyn Request>],
+        durability: Durability,
+        maybe_named: &mut Vec<StagedFile>,
+    ) -> Result<Effects, rusqlite::Error> {
+        self.begin(durability)?;
         let changes_before = self.thread.db.total_changes();
         let now = self.thread.clock.now();
         let set = self.wall.look(&*self.thread.clock, now);
         if let Some((_, step)) = set {
             tracing::warn!(step_ms = step, "the wall clock was set; leases and back-offs keep what is left of them");
-            tasks::move_all(&self.thread.db, step).map_err(before)?;
-            messages::move_all(&self.thread.db, step).map_err(before)?;
+            tasks::move_all(&self.thread.db, step)?;
+            messages::move_all(&self.thread.db, step)?;
         }
         let mut tx = Tx { sql: &self.thread.db, now, effects: Effects::default() };
         for request in group {
-            request.run(&mut tx).map_err(before)?;
+            request.run(&mut tx)?;
         }
-        let effects = tx.effects;
+        let mut effects = tx.effects;
         let mut changed = self.thread.db.total_changes() != changes_before;
         if !changed && self.owes_sync && durability == Durability::Synced {
             // a commit without a change syncs nothing
-            self.thread.db.execute("UPDATE store SET syncs = syncs + 1", []).map_err(before)?;
+            self.thread.db.execute("UPDATE store SET syncs = syncs + 1", [])?;
             changed = true;
         }
-        if let Err(cause) = self.commit() {
-            return Err(GroupFailure { cause, maybe_named: effects.kept });
-        }
+        maybe_named.append(&mut effects.kept);
+        self.commit()?;
         if let Some((wall, _)) = set {
             self.wall = wall;
         }
@@ -310,6 +313,8 @@ impl Groups {
     }
 
     fn commit(&self) -> Result<(), rusqlite::Error> {
+        // whether it was made nobody would know
+        let _sentry = self.thread.health.sentry("a commit");
         failpoint!("local.group.before_commit", sqlite);
         self.thread.db.prepare_cached("COMMIT")?.raw_execute()?;
         // as if the sync within had failed: the rows may be there
@@ -327,7 +332,6 @@ impl Groups {
     }
 
     fn after_commit(&mut self, mut effects: Effects, durability: Durability) {
-        effects.kept.drain(..).for_each(StagedFile::keep);
         self.released.append(&mut effects.released);
         if effects.erased {
             self.thread.log.note_erased();

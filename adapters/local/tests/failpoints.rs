@@ -1,4 +1,5 @@
-//! Every durable step made to fail: no answer promises what is not there, and what was answered stays.
+//! Every durable step made to fail, to panic and to abort the process: no answer promises what is not there, and what was
+//! answered stays.
 //!
 //! Failpoints belong to the whole process, so the cases take turns.
 
@@ -9,9 +10,13 @@ use filemill_core::ports::*;
 use filemill_local::{FAILPOINTS, LocalStore, Recovered};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use support::*;
 use tempfile::TempDir;
 
@@ -32,38 +37,58 @@ const NAMES: [&str; 5] = ["a", "b", "c", "parts", "huge"];
 /// A blob file of a start that nobody made.
 const ORPHAN: &str = "blobs/00/000001000000ffff";
 
+/// A step that panics is answered by nobody, and whoever asked for it goes on.
+async fn is_answered<T, E>(step: impl Future<Output = Result<T, E>>) -> bool {
+    let mut step = pin!(step);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(context))) {
+        Ok(poll) => poll.map(|answer| answer.is_ok()),
+        Err(_panic) => Poll::Ready(false),
+    })
+    .await
+}
+
 /// Some of each write, small and large, new and over an older version. `much` adds what the steps need that come late.
 async fn work(dir: &Path, much: bool, note: &mut dyn FnMut(String)) {
     if dir.join("blobs").is_dir() {
         std::fs::create_dir_all(dir.join("blobs/00")).expect("a folder");
         std::fs::write(dir.join(ORPHAN), "left over").expect("an orphan");
     }
-    let Ok(store) = try_open(dir) else { return };
-    let _ = store.create_bucket(&bucket()).await;
+    let Ok(Ok(store)) = catch_unwind(|| try_open(dir)) else { return };
+    if !is_answered(store.create_bucket(&bucket())).await {
+        let _ = store.create_bucket(&bucket()).await;
+    }
     let mut entry = |verb: &str, name: &str, seed: u8, size: usize| note(format!("{verb} {name} {seed} {size}"));
     for (name, seed, size) in [("a", 1, 10), ("b", 2, 100_000), ("c", 3, 20), ("b", 4, 150_000), ("a", 5, 200_000)] {
         entry("try", name, seed, size);
-        if try_put(&store, name, &bytes(size, seed)).await.is_ok() {
+        if is_answered(try_put(&store, name, &bytes(size, seed))).await {
             entry("safe", name, seed, size);
         }
     }
     entry("try", "parts", 6, 170_000);
-    if try_put_parts(&store, "parts", &bytes(170_000, 6)).await.is_ok() {
+    if is_answered(try_put_parts(&store, "parts", &bytes(170_000, 6))).await {
         entry("safe", "parts", 6, 170_000);
     }
     entry("try", "c", 0, 0);
-    if store.delete(&bucket(), &key("c"), Precondition::None).await.is_ok() {
+    if is_answered(store.delete(&bucket(), &key("c"), Precondition::None)).await {
         entry("safe", "c", 0, 0);
     }
     if much {
         entry("try", "huge", 7, HUGE);
-        if try_put(&store, "huge", &bytes(HUGE, 7)).await.is_ok() {
+        if is_answered(try_put(&store, "huge", &bytes(HUGE, 7))).await {
             entry("safe", "huge", 7, HUGE);
         }
         fill_the_log(&store).await;
         let _ = store.sweep().await;
     }
     store.settled().await;
+    tells_whether_it_goes_on(&store).await;
+}
+
+/// A store that takes no more writes says so to whoever asks for its health.
+async fn tells_whether_it_goes_on(store: &LocalStore) {
+    // the first of them may be the step that is to fail
+    let tries = [is_answered(try_put(store, "more", b"1")).await, is_answered(try_put(store, "more", b"2")).await];
+    assert_eq!(tries[1], store.usage().await.is_ok(), "it takes writes, or does not, and says otherwise");
 }
 
 /// Enough for a sync while it is still written.
@@ -121,23 +146,29 @@ async fn a_copy_holds(data: &Path, ledger: &Ledger) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whichever_step_fails_nothing_that_was_answered_is_lost() {
+/// What was answered is there, whatever a step does once in each of two runs. The second starts on what the first one left.
+async fn at_each_step(action: &str) {
     for point in FAILPOINTS {
         for well in goes_well(point) {
             let dir = folder();
             let data = dir.path().join("new/data");
             let mut ledger = Ledger::new();
-            // the second run starts on what the first one left, and fails again
             for _ in 0..2 {
                 let scenario = FailScenario::setup();
-                fail::cfg(*point, &format!("{well}*off->1*return")).expect("a failpoint");
+                fail::cfg(*point, &format!("{well}*off->1*{action}")).expect("a failpoint");
                 work(&data, needs_much(point), &mut |line| ledger.push(line)).await;
-                scenario.teardown();
+                fail::remove(*point);
+                // before another case has its turn
                 a_copy_holds(&data, &ledger).await;
+                scenario.teardown();
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_step_fails_nothing_that_was_answered_is_lost() {
+    at_each_step("return").await;
     every_step_is_visited().await;
     a_failed_commit_stops_all_answers().await;
     a_failed_sync_of_a_file_stops_all_answers().await;
@@ -145,6 +176,28 @@ async fn whichever_step_fails_nothing_that_was_answered_is_lost() {
     a_failed_checkpoint_stops_all_answers().await;
     a_lost_reply_says_nothing().await;
     a_refused_request_does_not_harm_its_group().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_step_panics_nothing_that_was_answered_is_lost() {
+    let panicked = note_panics();
+    at_each_step("panic").await;
+    let visited = panicked.lock().expect("a list").clone();
+    assert_eq!(visited, FAILPOINTS.iter().map(|point| (*point).to_owned()).collect());
+}
+
+/// The failpoints that panicked from now on, which nobody needs to read of; whatever else panics is told as before.
+fn note_panics() -> Arc<Mutex<BTreeSet<String>>> {
+    let panicked: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let (noted, before) = (panicked.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        match text.strip_prefix("failpoint ").and_then(|text| text.strip_suffix(" panic")) {
+            Some(point) => drop(noted.lock().expect("a list").insert(point.to_owned())),
+            None => before(panic),
+        }
+    }));
+    panicked
 }
 
 /// What the runs above do comes by each failpoint, so each has failed once.
@@ -310,6 +363,7 @@ async fn a_lost_reply_says_nothing() {
 }
 
 async fn a_refused_request_does_not_harm_its_group() {
+    let _scenario = FailScenario::setup();
     let dir = folder();
     let store = with_bucket(dir.path()).await;
     let puts = (0..64).map(|n| {
