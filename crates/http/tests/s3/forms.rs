@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 const BOUNDARY: &str = "----TheBoundary";
 
-struct Form {
+pub struct Form {
     fields: Vec<(String, String)>,
     file_name: String,
     content: Vec<u8>,
@@ -23,11 +23,11 @@ struct Form {
 
 impl Form {
     /// A signed form; `conditions` are further ones, as JSON.
-    fn new(key: &str, conditions: &str, signing: &Signing, expires_at: Timestamp) -> Self {
+    pub fn new(bucket: &str, key: &str, conditions: &str, signing: &Signing, expires_at: Timestamp) -> Self {
         let credential = format!("{}/{}", signing.key_id, signing.scope());
         let date = signing.date();
         let policy = format!(
-            r#"{{"expiration": "{expires_at}", "conditions": [{{"bucket": "{BUCKET}"}}, {{"x-amz-algorithm": "AWS4-HMAC-SHA256"}}, {{"x-amz-credential": "{credential}"}}, {{"x-amz-date": "{date}"}}{conditions}]}}"#
+            r#"{{"expiration": "{expires_at}", "conditions": [{{"bucket": "{bucket}"}}, {{"x-amz-algorithm": "AWS4-HMAC-SHA256"}}, {{"x-amz-credential": "{credential}"}}, {{"x-amz-date": "{date}"}}{conditions}]}}"#
         );
         let policy = STANDARD.encode(policy);
         let signature = signing.sign(&policy);
@@ -41,7 +41,7 @@ impl Form {
     }
 
     fn good(key: &str, conditions: &str) -> Self {
-        Form::new(key, conditions, &Signing::default(), WallClock.now().plus(Duration::from_secs(600)))
+        Form::new(BUCKET, key, conditions, &Signing::default(), WallClock.now().plus(Duration::from_secs(600)))
     }
 
     fn field(mut self, name: &str, value: &str) -> Self {
@@ -79,7 +79,7 @@ impl Form {
         self.send_to(door, "/bkt").await
     }
 
-    async fn send_to(&self, door: &TestDoor, path: &str) -> Response {
+    pub async fn send_to(&self, door: &TestDoor, path: &str) -> Response {
         let body = self.body();
         exchange(door.address, Self::head(path, body.len()).as_bytes(), &body).await
     }
@@ -184,7 +184,7 @@ async fn only_a_signed_policy_counts() {
     let signed_by = |change: &dyn Fn(&mut Signing)| {
         let mut signing = Signing::default();
         change(&mut signing);
-        Form::new("k", allow, &signing, later)
+        Form::new(BUCKET, "k", allow, &signing, later)
     };
     signed_by(&|s| s.secret = "x".into()).send(&door).await.expect_error(403, "SignatureDoesNotMatch");
     signed_by(&|s| s.key_id = "AKOTHER".into()).send(&door).await.expect_error(403, "InvalidAccessKeyId");
@@ -199,9 +199,10 @@ async fn a_form_lives_as_long_as_its_policy() {
     let door = TestDoor::open().await;
     let now = WallClock.now();
     let two_hours_ago = Signing { at: now.minus(Duration::from_secs(7200)), ..Signing::default() };
-    let open = Form::new("k", r#", ["eq", "$key", "k"]"#, &two_hours_ago, now.plus(Duration::from_secs(60)));
+    let open = Form::new(BUCKET, "k", r#", ["eq", "$key", "k"]"#, &two_hours_ago, now.plus(Duration::from_secs(60)));
     open.send(&door).await.expect_status(204);
-    let over = Form::new("new", r#", ["eq", "$key", "new"]"#, &two_hours_ago, now.minus(Duration::from_secs(60)));
+    let over =
+        Form::new(BUCKET, "new", r#", ["eq", "$key", "new"]"#, &two_hours_ago, now.minus(Duration::from_secs(60)));
     over.send(&door).await.expect_error(403, "AccessDenied");
     assert!(!door.exists("new").await);
 }
