@@ -20,19 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One frame of an event stream.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Frame {
-    id: Option<u64>,
-    event: Option<String>,
+pub struct Frame {
+    pub id: Option<u64>,
+    pub event: Option<String>,
     data: Option<Value>,
 }
 
-struct Feed {
+pub struct Feed {
     body: Body,
     text: String,
 }
 
 impl Feed {
-    async fn open(service: &Service, request: Request<Body>) -> Feed {
+    pub async fn open(service: &Service, request: Request<Body>) -> Feed {
         let response = service.open(request).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -40,7 +40,7 @@ impl Feed {
     }
 
     /// The next frame that is no comment; `None` at the end.
-    async fn next(&mut self) -> Option<Frame> {
+    pub async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.text.split_once("\n\n") {
                 let (frame, rest) = (parse(frame), rest.to_owned());
@@ -254,10 +254,10 @@ async fn feeds_beyond_the_most_are_refused_until_one_ends() {
     Feed::open(&service, events("/v1/events")).await;
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// The service on a port of its own, until `stop`.
-async fn listening(service: &Service) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+pub async fn listening(service: &Service) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
     let served = tokio::spawn(door(&service.engine).serve(listener, stop.clone()));
@@ -265,8 +265,17 @@ async fn listening(service: &Service) -> (SocketAddr, CancellationToken, JoinHan
 }
 
 async fn connect(address: SocketAddr, path: &str, origin: Option<&str>) -> Result<Socket, SocketError> {
+    connect_as(TOKEN, address, path, origin).await
+}
+
+pub async fn connect_as(
+    token: &str,
+    address: SocketAddr,
+    path: &str,
+    origin: Option<&str>,
+) -> Result<Socket, SocketError> {
     let mut request = format!("ws://{address}{path}").into_client_request().expect("a request");
-    request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().expect("a header"));
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
     if let Some(origin) = origin {
         request.headers_mut().insert("origin", origin.parse().expect("a header"));
     }
@@ -283,7 +292,7 @@ async fn next(socket: &mut Socket) -> Message {
     }
 }
 
-async fn next_event(socket: &mut Socket) -> Value {
+pub async fn next_event(socket: &mut Socket) -> Value {
     serde_json::from_str(next(socket).await.to_text().expect("text")).expect("JSON")
 }
 

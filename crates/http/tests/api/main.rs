@@ -8,6 +8,7 @@ mod dead_letters;
 mod deliveries;
 mod doors;
 mod feeds;
+mod feeds_of_tenants;
 mod files;
 mod findings;
 mod idempotency;

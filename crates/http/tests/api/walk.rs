@@ -101,13 +101,13 @@ fn other(tenant: &str) -> &'static str {
 }
 
 /// A key as its maker is told of it.
-struct Known {
-    id: String,
-    token: String,
+pub struct Known {
+    pub id: String,
+    pub token: String,
 }
 
 impl Known {
-    async fn make(service: &Service, name: &str, role: &str, tenant: &str) -> Known {
+    pub async fn make(service: &Service, name: &str, role: &str, tenant: &str) -> Known {
         let wish = json!({ "name": name, "role": role, "tenant": tenant });
         let made = service.post("/v1/keys", wish).await.ok();
         let text = |field: &str| made[field].as_str().expect(field).to_owned();
