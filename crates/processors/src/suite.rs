@@ -8,6 +8,7 @@ use filemill_core::ports::{
     Transform, Work,
 };
 use filemill_core::reject::Reject;
+use filemill_trials::trials;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -164,20 +165,29 @@ pub fn options_are_as_described(processor: &dyn Processor, valid: &Value) {
     assert!(error.contains("no_such_option"), "{error}");
 }
 
+/// Of each kind of processor, over all its options.
+pub fn hostile_inputs() -> u32 {
+    trials(10_000, 1_000_000)
+}
+
 /// Inputs made of `pieces` and of any bytes, from a seed; they end with a result or an error, within a second each, and
 /// hold no more than 64 MiB.
 pub fn hostile_inputs_end_in_order(transform: &dyn Transform, pieces: &[&str], count: u32) {
+    let (mut slowest, mut most) = (Duration::ZERO, 0);
     for seed in 0..count {
         let input = generated(u64::from(seed), pieces);
         let began = Instant::now();
         let mut ended = None;
         let held = allocation_counter::measure(|| ended = Some(whole(transform, &input)));
-        assert!(began.elapsed() < Duration::from_secs(1), "seed {seed} took {:?}", began.elapsed());
+        let took = began.elapsed();
+        (slowest, most) = (slowest.max(took), most.max(held.bytes_max));
+        assert!(took < Duration::from_secs(1), "seed {seed} took {took:?}");
         assert!(held.bytes_max < 64 << 20, "seed {seed} held {} bytes", held.bytes_max);
         if let Some(Err(ProcessError::Failed(e))) = &ended {
             assert!(e.permanent && !e.message.is_empty(), "seed {seed}: {e:?}");
         }
     }
+    eprintln!("{count} hostile inputs, 0 violations, slowest {slowest:?}, {} KiB at most", most >> 10);
 }
 
 /// The input of a seed: mostly pieces, sometimes any byte, sometimes one piece many times.
@@ -242,7 +252,7 @@ macro_rules! processor_suite {
                 let all = [$($options),+];
                 for options in &all {
                     let transform = $crate::suite::prepared(&$processor, options);
-                    let share = 10_000 / all.len() as u32;
+                    let share = $crate::suite::hostile_inputs() / all.len() as u32;
                     $crate::suite::hostile_inputs_end_in_order(&*transform, &[$($piece),+], share);
                 }
             }
