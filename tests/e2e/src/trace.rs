@@ -5,6 +5,7 @@ use crate::tools::{skip, tool};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Stdio};
 use tempfile::NamedTempFile;
 
@@ -29,13 +30,14 @@ const CALLS: &str = "trace=openat,mkdir,mkdirat,write,writev,sendto,pwrite64,fsy
 impl Trace {
     /// From now on; `None`, with a loud word, where nobody may look.
     pub fn of(process: u32) -> Option<Trace> {
-        Trace::with(process, CALLS)
+        Trace::with(process, CALLS, &[])
     }
 
-    /// From now on this call of each thread is not made when it comes for the n-th time: the thread is told EIO. All
-    /// other calls go on.
-    pub fn with_io_error(process: u32, call: &str, nth: usize) -> Option<Trace> {
-        Trace::with(process, &format!("inject={call}:error=EIO:when={nth}"))
+    /// From now on this call is not made when a thread comes to it for its n-th time: the thread is told EIO. strace
+    /// counts for each thread, so several may be told, each once. All other calls go on, and so do calls about other
+    /// files, where some are named.
+    pub fn with_io_error(process: u32, call: &str, nth: usize, files: &[PathBuf]) -> Option<Trace> {
+        Trace::with(process, &format!("inject={call}:error=EIO:when={nth}"), files)
     }
 
     /// Whether there was such an error by now. What the service does because of it comes later.
@@ -43,10 +45,13 @@ impl Trace {
         std::fs::read_to_string(self.output.path()).expect("what strace wrote").contains("(INJECTED)")
     }
 
-    fn with(process: u32, what: &str) -> Option<Trace> {
+    fn with(process: u32, what: &str, files: &[PathBuf]) -> Option<Trace> {
         let mut strace = tool("strace")?.command();
         let output = NamedTempFile::new().expect("a temporary file");
         strace.args(["-f", "-y", "-e", what, "-p", &process.to_string(), "-o"]).arg(output.path());
+        for file in files {
+            strace.arg("-P").arg(file);
+        }
         let mut strace = strace.stderr(Stdio::piped()).spawn().expect("strace starts");
         let mut line = String::new();
         let mut stderr = BufReader::new(strace.stderr.take().expect("stderr is piped"));

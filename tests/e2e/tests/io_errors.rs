@@ -1,5 +1,5 @@
-//! The disk answers EIO to one call in the middle of work, each kind of call in turn, the first, the second and so on until
-//! a run has none to fail: what was acknowledged is there after a restart, whole, and every job ends as it should. After a
+//! The disk answers EIO to a call in the middle of work, each kind of call in turn, of each thread the first, the second and
+//! so on until a run has none to fail: what was acknowledged is there after a restart, whole, and every job ends as it should. After a
 //! sync that failed nothing is acknowledged any more, least of all what asked for it.
 
 use filemill_e2e::aftermath::expect_consistent;
@@ -10,6 +10,7 @@ use filemill_e2e::stage::MANY_CHUNKS;
 use filemill_e2e::trace::Trace;
 use filemill_e2e::{Launch, Service};
 use filemill_trials::trials;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SMALL: usize = 2_000;
@@ -93,6 +94,13 @@ impl Work<'_> {
     }
 }
 
+/// Those that the first start makes, and more. Elsewhere `write` goes to sockets, to the log and between threads.
+fn content_files(data: &Path) -> Vec<PathBuf> {
+    const FIRST: u64 = 1 << 40;
+    const MADE_MAX: u64 = 64;
+    (FIRST..FIRST + MADE_MAX).map(|id| data.join(format!("blobs/01/{id:016x}"))).collect()
+}
+
 /// One run with one error; `None` where nobody may look. False if there was none to be had any more.
 fn run(call: &str, nth: usize, bucket: &str, work: impl FnOnce(&mut Work<'_>, &Service)) -> Option<bool> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -100,7 +108,8 @@ fn run(call: &str, nth: usize, bucket: &str, work: impl FnOnce(&mut Work<'_>, &S
     std::fs::write(&config, format!("{MANY_CHUNKS}\n[buckets.others]\n")).expect("a config");
     let start = || Launch::on(&data).arg("--config").arg(&config).start();
     let (service, ledger) = (start(), Ledger::default());
-    let trace = Trace::with_io_error(service.pid(), call, nth)?;
+    let files = if call == "write" { content_files(&data) } else { Vec::new() };
+    let trace = Trace::with_io_error(service.pid(), call, nth, &files)?;
     let mut done = Work {
         bucket: service.bucket(bucket),
         ledger: &ledger,
@@ -188,6 +197,11 @@ fn syncs_of_folders_that_fail_lose_nothing() {
 #[test]
 fn writes_of_the_state_file_that_fail_lose_nothing() {
     each_with_jobs("pwrite64");
+}
+
+#[test]
+fn writes_of_content_that_fail_lose_nothing() {
+    each_with_jobs("write");
 }
 
 #[test]
