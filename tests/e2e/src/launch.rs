@@ -80,7 +80,7 @@ fn refused(mut child: Child, logs: Logs, stderr: std::thread::JoinHandle<()>) ->
 }
 
 /// The ready line when it comes; the second channel closes when the process is gone.
-fn watch(stdout: ChildStdout) -> (Receiver<String>, Receiver<()>) {
+pub(crate) fn watch(stdout: ChildStdout) -> (Receiver<String>, Receiver<()>) {
     let (tell_ready, ready) = mpsc::channel();
     let (alive, ended) = mpsc::channel();
     std::thread::spawn(move || {

@@ -6,7 +6,7 @@ use crate::ledger::{Kept, Ledger};
 use crate::reference::{assert_same, prefixed};
 use crate::s3::Listed;
 use crate::service::Service;
-use crate::{Job, Launch, binary, http, load};
+use crate::{Job, Launch, binary, http, launch, load};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ const BROKEN_RECOVERIES: u64 = 5;
 const BROKEN_STARTS: u64 = 5;
 /// A restart that has to clean up after a crash is as quick as any.
 const READY: Duration = Duration::from_secs(5);
-/// A start that is ended is ended by now, ready or not.
-const BROKEN_START_MICROS_MAX: u64 = 100_000;
+/// Of all of them, so many are ended before they were ready. The moment is any within the quickest start so far, so most are.
+const BROKEN_IN_TIME_MIN: u64 = BROKEN_RECOVERIES * BROKEN_STARTS / 2;
 /// Leases of lost workers end, retries wait: then every job has ended.
 const ALL_ENDED: Duration = Duration::from_secs(120);
 /// Why a job may end without a result when its input is overwritten and deleted all the time.
@@ -41,19 +41,21 @@ pub trait Crash {
 /// Answers how many requests were acknowledged.
 pub fn run(data: &Path, mut crash: impl Crash) -> usize {
     let (ledger, seed) = (Ledger::default(), seed());
-    let (mut told, mut under_way, mut slowest) = (Told::default(), UnderWay::default(), Duration::ZERO);
+    let (mut told, mut under_way) = (Told::default(), UnderWay::default());
+    let (mut quickest, mut slowest, mut broken_in_time) = (READY, Duration::ZERO, 0);
     for round in 0..ROUNDS {
         let mut chance = SmallRng::seed_from_u64(seed.wrapping_add(round));
         // not the first: there is nothing to recover yet
         if round % (ROUNDS / BROKEN_RECOVERIES) == 1 {
             for _ in 0..BROKEN_STARTS {
                 crash.arm();
-                break_a_start(data, &mut chance, |kill| crash.strike(&ledger, kill));
+                let moment = chance.random_range(Duration::ZERO..quickest);
+                broken_in_time += u64::from(break_a_start(data, moment, |kill| crash.strike(&ledger, kill)));
             }
         }
         crash.arm();
         let service = start(data);
-        slowest = slowest.max(service.ready_in);
+        (quickest, slowest) = (quickest.min(service.ready_in), slowest.max(service.ready_in));
         check(&ledger, &told, &service);
         load_until(&ledger, &mut chance, service, |service| {
             told.listen(&service);
@@ -68,11 +70,13 @@ pub fn run(data: &Path, mut crash: impl Crash) -> usize {
     service.stop();
     aftermath::expect_consistent(data);
     eprintln!(
-        "{ROUNDS} ends and {BROKEN_RECOVERIES} x {BROKEN_STARTS} broken recoveries, {} acknowledged, {} told, 0 violations; \
+        "{ROUNDS} ends and {BROKEN_RECOVERIES} x {BROKEN_STARTS} broken recoveries, {broken_in_time} of them before they were \
+         ready, {} acknowledged, {} told, 0 violations; \
          under way at the ends: {under_way:?}; ready after {slowest:?} at the slowest, all ended {all_ended:?} after the last",
         ledger.acknowledged(),
         told.0.len()
     );
+    assert!(broken_in_time >= BROKEN_IN_TIME_MIN, "only {broken_in_time} recoveries were broken off");
     assert!(under_way.jobs > 0 && under_way.tasks > 0, "there was no load at the end: {under_way:?}");
     ledger.acknowledged()
 }
@@ -91,17 +95,20 @@ fn start(data: &Path) -> Service {
     service
 }
 
-/// Ends a service that is about to start.
-fn break_a_start(data: &Path, chance: &mut SmallRng, end: impl FnOnce(&mut dyn FnMut())) {
+/// Ends a service that is about to start. Answers whether it was not ready by then.
+fn break_a_start(data: &Path, moment: Duration, end: impl FnOnce(&mut dyn FnMut())) -> bool {
     let mut serve = binary::command();
     serve.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]).arg(data);
-    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let (ready, _ended) = launch::watch(child.stdout.take().expect("stdout is piped"));
     // not a wait for anything: the moment itself is random
-    std::thread::sleep(Duration::from_micros(chance.random_range(0..BROKEN_START_MICROS_MAX)));
+    std::thread::sleep(moment);
+    let is_in_time = ready.try_recv().is_err();
     end(&mut || {
         child.kill().expect("a child of ours can be killed");
         child.wait().expect("a child of ours can be waited for");
     });
+    is_in_time
 }
 
 /// What was acknowledged and told is there, before anything else is asked of the service.
