@@ -187,7 +187,10 @@ pub fn hostile_inputs_end_in_order(transform: &dyn Transform, pieces: &[&str], c
             assert!(e.permanent && !e.message.is_empty(), "seed {seed}: {e:?}");
         }
     }
-    eprintln!("{count} hostile inputs, 0 violations, slowest {slowest:?}, {} KiB at most", most >> 10);
+    let most = most >> 10;
+    filemill_trials::tell(format_args!(
+        "{count} hostile inputs, 0 violations, slowest {slowest:?}, {most} KiB at most"
+    ));
 }
 
 /// The input of a seed: mostly pieces, sometimes any byte, sometimes one piece many times.
