@@ -244,16 +244,19 @@ impl AlarmState {
             AlarmStatus::Pending if is_bad && lasted(self.since) => AlarmStatus::Raised,
             AlarmStatus::Pending | AlarmStatus::Raised if !is_bad => AlarmStatus::Ok,
             AlarmStatus::Raised if self.is_to_repeat(rule, now) => {
-                let state = AlarmState { told_at: Some(now), value, ..self.clone() };
+                let state = AlarmState { told_at: Some(now), ..self.seen(rule, value) };
                 let notice = Some(state.notice(NoticeKind::AlarmRaised, now));
                 return Some(Judgement { state, change: None, notice });
             }
             _ => return None,
         };
-        let (metric, bound) = (Some(rule.metric.as_str().to_owned()), Some(rule.bound.word().to_owned()));
-        let limit = rule.bound.limit();
-        let state = AlarmState { status: next, since: now, value, metric, bound, limit, ..self.clone() };
+        let state = AlarmState { status: next, since: now, ..self.seen(rule, value) };
         Some(self.followed_by(state, rule.resolve, now))
+    }
+
+    fn seen(&self, rule: &AlarmRule, value: f64) -> AlarmState {
+        let (metric, bound) = (Some(rule.metric.as_str().to_owned()), Some(rule.bound.word().to_owned()));
+        AlarmState { value, metric, bound, limit: rule.bound.limit(), ..self.clone() }
     }
 
     /// It is over without anybody knowing how: the alarm, or what it is of, is watched no more.

@@ -197,7 +197,8 @@ impl Job {
         Some(MultipartRef { bucket, key, id: self.reject_multipart.clone()? })
     }
 
-    /// Whose objects its results may replace; anybody's if none. As whoever owns the job might by hand.
+    /// Whose objects its results may replace; anybody's if none. An uploader's only its own, as by hand; of others it is the
+    /// rules that say where results go.
     pub fn replaces_only(&self) -> Option<KeyId> {
         let is_confined = self.reader.owner.is_some() || self.reader.only.as_ref().is_some_and(Vec::is_empty);
         self.owner.clone().filter(|_| is_confined)

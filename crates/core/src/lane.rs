@@ -77,6 +77,10 @@ impl Lane {
         *self = Lane { failures: self.failures, running: self.running, ..Lane::default() };
     }
 
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
     pub fn started(&mut self) {
         self.running += 1;
     }

@@ -168,6 +168,8 @@ pub const RECEIVER_URL_BYTES_MAX: usize = 1000;
 /// Notices on their way at a time, to all receivers and to any one: a slow receiver holds few threads.
 pub const DELIVERIES_RUNNING_MAX: usize = 64;
 pub const DELIVERIES_PER_LANE_MAX: usize = 4;
+/// Mails on their way at a time, to all addresses: a mail server that answers late holds up no other receiver.
+pub const MAILS_RUNNING_MAX: usize = 16;
 /// One call of a receiver, and of a mail server, which looks through what it takes. A claim outlives it by so much that nobody
 /// sends meanwhile what is being sent.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);

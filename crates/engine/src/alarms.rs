@@ -147,19 +147,32 @@ impl Engine {
         Ok(id)
     }
 
-    /// What is raised and measured no more: its alarm, or what it is of, was taken out of the config, or a queue is gone.
+    /// What is bad and measured no more: its alarm, or what it is of, was taken out of the config, or a queue is gone.
     async fn resolve_unwatched(&self, watched: &BTreeSet<String>) -> Result<(), CommandError> {
-        let raised = RecordQuery { limit: limits::PAGE_MAX, ..RecordQuery::of(RecordKind::Alarm) };
-        let raised = raised.with("status", Some(AlarmStatus::Raised.as_str()));
-        for Revised { rev, value: state } in self.read_records::<AlarmState>(&raised).await?.items {
-            if watched.contains(&state.id) {
-                continue;
+        for status in [AlarmStatus::Raised, AlarmStatus::Pending] {
+            let bad = RecordQuery { limit: limits::PAGE_MAX, ..RecordQuery::of(RecordKind::Alarm) };
+            let mut bad = bad.with("status", Some(status.as_str()));
+            loop {
+                let page = self.read_records::<AlarmState>(&bad).await?;
+                let Some(last) = page.items.last() else { break };
+                bad.after = Some(last.value.id.clone());
+                for Revised { rev, value: state } in page.items {
+                    if !watched.contains(&state.id) {
+                        self.resolve(state, rev).await?;
+                    }
+                }
+                if !page.more {
+                    break;
+                }
             }
-            let rule = self.inner.config.alarms.iter().find(|rule| rule.id == state.alarm);
-            let (receivers, resolve) = rule.map_or((&[][..], true), |rule| (&rule.notify[..], rule.resolve));
-            self.store_judgement(receivers, state.unwatched(resolve, self.now()), rev).await?;
         }
         Ok(())
+    }
+
+    async fn resolve(&self, state: AlarmState, rev: u64) -> Result<(), CommandError> {
+        let rule = self.inner.config.alarms.iter().find(|rule| rule.id == state.alarm);
+        let (receivers, resolve) = rule.map_or((&[][..], true), |rule| (&rule.notify[..], rule.resolve));
+        self.store_judgement(receivers, state.unwatched(resolve, self.now()), rev).await
     }
 
     async fn alarm_state(&self, rule: &AlarmRule, of: Option<&str>) -> Result<Revised<AlarmState>, CommandError> {

@@ -5,10 +5,10 @@
 
 use crate::{Engine, Ports, state_log};
 use filemill_core::job::Job;
-use filemill_core::object::ObjectInfo;
+use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
 use filemill_core::ports::{
-    BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, MultipartRef, Precondition, Publication,
-    PublicationSource, PutObject, StateError, Unpublishable,
+    BlobError, Change, ChangeSet, Committed, CompleteMultipart, Durability, Missing, MultipartRef, Precondition,
+    Publication, PublicationSource, PutObject, StateError, Unpublishable,
 };
 use tracing::Instrument;
 
@@ -58,11 +58,21 @@ impl Engine {
         publications: Vec<Publication>,
         durability: Durability,
     ) -> Result<Committed, CommitError> {
-        for publication in publications {
-            if self.inner.ports.state.publishes() {
-                changes.push(Change::Publish(publication));
-            } else {
-                publish_first(&self.inner.ports, job, publication).await?;
+        if self.inner.ports.state.publishes() {
+            changes.changes.extend(publications.into_iter().map(Change::Publish));
+        } else {
+            let mut placed = Vec::with_capacity(publications.len());
+            // at all places, before the first becomes visible
+            for publication in publications {
+                let there = there_before(&self.inner.ports, &publication.bucket, &publication.key).await?;
+                let owner = there.as_ref().map(|there| there.attributes.owner.as_ref());
+                if owner.is_some_and(|owner| !publication.may_replace(owner)) {
+                    return Err(StateError::Unpublishable(Unpublishable::Taken).into());
+                }
+                placed.push((publication, there));
+            }
+            for (publication, there) in placed {
+                publish_first(&self.inner.ports, job, publication, there).await?;
             }
         }
         Ok(self.commit(changes, durability).await?)
@@ -78,21 +88,21 @@ pub(crate) enum CommitError {
 }
 
 /// Replaces only what it saw, so that a worker that was left behind cannot overwrite the result of a newer version.
-async fn publish_first(ports: &Ports, job: &Job, publication: Publication) -> Result<(), CommitError> {
-    let there = ports.blobs.head(&publication.bucket, &publication.key).await;
-    if there.as_ref().is_ok_and(|there| !publication.may_replace(there.attributes.owner.as_ref())) {
-        return Err(StateError::Unpublishable(Unpublishable::Taken).into());
-    }
+async fn publish_first(
+    ports: &Ports,
+    job: &Job,
+    publication: Publication,
+    there: Option<ObjectInfo>,
+) -> Result<(), CommitError> {
     let Publication { bucket, key, attributes, etag, source, .. } = publication;
     let condition = match there {
         // an attempt before this one made it, and then its commit was lost
-        Ok(there) if there.etag == etag && there.attributes.origin == attributes.origin => return Ok(()),
-        Ok(there) if is_of_newer_version(ports, job, &there).await? => {
+        Some(there) if there.etag == etag && there.attributes.origin == attributes.origin => return Ok(()),
+        Some(there) if is_of_newer_version(ports, job, &there).await? => {
             return Err(StateError::Conflict("the result of a newer version is there".into()).into());
         }
-        Ok(there) => Precondition::IfMatch(there.etag),
-        Err(BlobError::NotFound(_)) => Precondition::IfAbsent,
-        Err(e) => return Err(e.into()),
+        Some(there) => Precondition::IfSequencer(there.sequencer),
+        None => Precondition::IfAbsent,
     };
     let checksums = Default::default();
     let published = match source {
@@ -107,8 +117,18 @@ async fn publish_first(ports: &Ports, job: &Job, publication: Publication) -> Re
     };
     match published {
         Ok(_) => Ok(()),
-        Err(BlobError::Conflict(e)) => Err(StateError::Conflict(e.to_string()).into()),
+        Err(e @ (BlobError::Conflict(_) | BlobError::NotFound(Missing::Object))) => {
+            Err(StateError::Conflict(e.to_string()).into())
+        }
         Err(e) => Err(e.into()),
+    }
+}
+
+async fn there_before(ports: &Ports, bucket: &BucketName, key: &ObjectKey) -> Result<Option<ObjectInfo>, BlobError> {
+    match ports.blobs.head(bucket, key).await {
+        Ok(there) => Ok(Some(there)),
+        Err(BlobError::NotFound(_)) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -208,20 +208,25 @@ async fn beat(engine: &Engine, Revised { rev, value: mut order }: Revised<Redriv
     for some in letters.chunks(SIDE_BY_SIDE) {
         outcomes.extend(join_all(some.iter().map(|id| engine.reopen(id, how, || None))).await);
     }
-    for outcome in outcomes {
+    let (mut reached, mut more) = (order.after.clone(), more);
+    for (letter, outcome) in letters.into_iter().zip(outcomes) {
         match outcome {
             // another engine, or another order, was faster
             Ok(_) | Err(CommandError::Conflict { code: "not_dead", .. }) => {}
             // nothing is wrong with the letter; it comes again with the next beat
-            Err(e @ CommandError::Conflict { code: "conflict", .. }) => return Err(e),
+            Err(CommandError::Conflict { code: "conflict", .. }) => {
+                more = true;
+                break;
+            }
             Err(e @ (CommandError::Unavailable(_) | CommandError::Full(_))) => return Err(e),
             Err(e) => {
                 order.skipped += 1;
                 order.skipped_because = Some(e.to_string());
             }
         }
+        reached = Some(letter);
     }
-    order.after = letters.into_iter().next_back().or(order.after);
+    order.after = reached;
     let now = engine.now();
     order.next_at = Some(now.plus(BEAT));
     let order = if more { order } else { order.finished(RedriveStatus::Done, now) };

@@ -308,6 +308,28 @@ async fn a_slow_receiver_holds_up_no_other_and_gets_everything() {
     last_success(&service.calls(), 80);
 }
 
+/// It may take minutes for each, whatever address it is to.
+#[tokio::test(start_paused = true)]
+async fn a_mail_server_that_answers_late_holds_up_nobody_else() {
+    let late = |parcel: &Parcel, _| {
+        let is_mail = matches!(parcel.receiver, Receiver::Email { .. });
+        (if is_mail { 3 * MINUTE } else { SECOND / 10 }, Ok(()))
+    };
+    let to = |n| filemill_core::notice::EmailAddress::parse(&format!("ops{n}@example.org")).expect("an address");
+    let mut told: Vec<Receiver> = (0..12).map(|n| Receiver::Email { to: to(n) }).collect();
+    told.push(hook("quick"));
+    let service = service(&told, Box::new(late)).await;
+    for nth in 0..4 {
+        service.put(&format!("{nth}.json")).await;
+    }
+    service.until(20 * SECOND).await;
+    let (mails, others): (Vec<Call>, Vec<Call>) =
+        service.calls().into_iter().partition(|c| c.lane.starts_with("email:"));
+    assert_eq!((mails.len(), others.len()), (limits::MAILS_RUNNING_MAX, 4));
+    service.until(30 * MINUTE).await;
+    last_success(&service.calls(), 13 * 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_never_answers_in_time_is_not_waited_for() {
     let service = service(&[hook("a")], Box::new(|_, at| (if at < MINUTE { HOUR } else { SECOND }, Ok(())))).await;

@@ -1,4 +1,4 @@
-//! How often somebody may ask at a door: each key, each address, and each address with a token that is none.
+//! How often somebody may ask at a door: each key and each address; at REST also each address with a token that is none.
 //!
 //! Whoever shows a right token is never held up by others' wrong ones: behind a proxy all clients have one address.
 

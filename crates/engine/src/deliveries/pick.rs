@@ -29,12 +29,24 @@ pub(super) async fn start_ready(
     lanes.retain(|name, lane| !lane.is_idle(now) || waiting.iter().any(|group| group.value == *name));
     let mut next = None;
     for group in &waiting {
-        let room = limits::DELIVERIES_RUNNING_MAX.saturating_sub(calls.len());
+        let mut room = limits::DELIVERIES_RUNNING_MAX.saturating_sub(calls.len());
+        if is_mail(&group.value) {
+            room = room.min(limits::MAILS_RUNNING_MAX.saturating_sub(mails_running(lanes)));
+        }
         let lane = lanes.entry(group.value.clone()).or_default();
         let opens = start_lane(engine, &group.value, lane, room, calls).await?;
         next = Some(next.map_or(opens, |known: Timestamp| known.min(opens)));
     }
     Ok(next)
+}
+
+fn is_mail(lane: &str) -> bool {
+    lane.starts_with("email:")
+}
+
+/// To all addresses: they share one server.
+fn mails_running(lanes: &Lanes) -> usize {
+    lanes.iter().filter(|(name, _)| is_mail(name)).map(|(_, lane)| lane.running()).sum()
 }
 
 /// Everything that is pending.
@@ -56,7 +68,7 @@ async fn start_lane(
     if room == 0 {
         return Ok(lane.opens_at().filter(|opens| *opens > now).map_or(later, |opens| opens.min(later)));
     }
-    let digest = if name.starts_with("email:") { lane.digests(now) } else { None };
+    let digest = if is_mail(name) { lane.digests(now) } else { None };
     let together = match digest {
         Some(false) => return Ok(later),
         digest => digest.is_some(),

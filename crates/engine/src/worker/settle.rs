@@ -9,7 +9,9 @@ use crate::steps::{Done, place_is_taken, task_error_of_blob};
 use filemill_core::job::{Job, JobStatus};
 use filemill_core::lifecycle::{self, Decision, Happening, Snapshot};
 use filemill_core::limits;
-use filemill_core::ports::{Change, ChangeSet, Durability, Lease, Publication, StateError, Unpublishable, is_full};
+use filemill_core::ports::{
+    Change, ChangeSet, Durability, Lease, Publication, PublicationSource, StateError, Unpublishable, is_full,
+};
 use filemill_core::task::TaskError;
 
 /// Decides and commits; whoever lost a race loads again and decides again.
@@ -36,6 +38,7 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
         let completes =
             changed.status.is_terminal() && !job.status.is_terminal() && matches!(happening, Happening::Finished(_));
         let made = if completes { std::mem::take(&mut publications) } else { Vec::new() };
+        let has_parts = made.iter().any(|one| matches!(one.source, PublicationSource::Multipart { .. }));
         let again: Option<Vec<Publication>> = made.iter().map(Publication::again).collect();
         let again = again.filter(|again| !again.is_empty());
         match commit(engine, &job, changes, made, durability, completes).await {
@@ -54,12 +57,12 @@ pub(super) async fn settle(engine: &Engine, lease: Lease, mut job: Job, done: Do
                 if is_over(engine, &lease).await {
                     return;
                 }
-                match again {
-                    _ if matches!(why, Unpublishable::Taken) => happening = Happening::TaskFailed(place_is_taken()),
-                    _ if !has_place(engine, &job).await => happening = Happening::TaskFailed(no_place()),
-                    Some(_) => happening = Happening::TaskFailed(result_refused()),
-                    None => return release_later(engine, &lease).await,
-                }
+                happening = Happening::TaskFailed(match why {
+                    Unpublishable::Taken => place_is_taken(),
+                    Unpublishable::Missing(_) if !has_place(engine, &job).await => no_place(),
+                    Unpublishable::Missing(_) if has_parts => result_refused(),
+                    Unpublishable::Missing(_) => return release_later(engine, &lease).await,
+                });
             }
             Err(Setback::Result(error)) => happening = Happening::TaskFailed(error),
             Err(Setback::Unavailable(e)) => {

@@ -72,6 +72,27 @@ async fn what_is_watched_no_more_is_resolved() {
     }
 }
 
+/// Bad a second time, hours after nobody had looked: that is no lasting.
+#[tokio::test(start_paused = true)]
+async fn what_was_pending_when_it_was_watched_no_more_begins_anew() {
+    let lasting = || AlarmRule { lasts: 4 * MINUTE, window: 60 * MINUTE, ..errors() };
+    let mut service = service_with(&[], vec![lasting()], always(|_, _| Ok(()))).await;
+    service.put("1.bad").await;
+    service.until(2 * MINUTE).await;
+    assert_eq!(service.engine.alarms().await.expect("alarms")[0].state.status, AlarmStatus::Pending);
+    let rule = json!({ "id": "json", "from": "uploads", "process": { "kind": "json.to_jsonl" },
+        "output": { "bucket": "results" } });
+    for (alarms, until) in [(vec![], 3), (vec![lasting()], 6)] {
+        service.crash().await;
+        service.engine = engine_on(&service.store, &service.receivers, config(vec![rule.clone()], &[], alarms));
+        service.start();
+        service.until(until * MINUTE).await;
+    }
+    assert_eq!(service.engine.alarms().await.expect("alarms")[0].state.status, AlarmStatus::Pending);
+    service.until(8 * MINUTE).await;
+    assert_eq!(service.engine.alarms().await.expect("alarms")[0].state.status, AlarmStatus::Raised);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_alarm_that_was_never_raised_is_ok_since_it_was_first_looked_at() {
     let service = service_with(&[], vec![errors()], always(|_, _| Ok(()))).await;

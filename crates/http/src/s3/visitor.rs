@@ -46,14 +46,14 @@ impl Door {
         Ok(Visitor { who: Arc::new(known.0), secret_access_key: known.1, by_link: false })
     }
 
-    /// Are they within their rates? Asked once they are known, so that nobody uses up another's. The service's own pair has
-    /// none.
+    /// Are they within their rates? Asked once their signature was verified, so that nobody uses up another's.
+    /// The service's own pair has none.
     pub fn admit(&self, visitor: &Visitor) -> S3Result<()> {
         let who = &visitor.who;
         if who.key.is_none() {
             return Ok(());
         }
-        let admitted = self.pace.admit_key(who).and_then(|()| self.pace.admit_address(who.address));
+        let admitted = self.pace.admit_address(who.address).and_then(|()| self.pace.admit_key(who));
         admitted.map_err(|over| errors::too_often(&over))
     }
 
