@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Alarm, example = json!({
     "alarm": "dead-letters", "of": "default", "status": "raised", "since": "2026-11-20T12:00:00.000Z",
-    "metric": "dead.depth", "value": 3.0, "bound": "at_least", "limit": 0.0, "for": "1m",
+    "metric": "dead.depth", "value": 3.0, "bound": "above", "limit": 0.0, "for": "1m",
 }))]
 pub struct AlarmView {
     #[schema(value_type = String)]
