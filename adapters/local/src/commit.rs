@@ -242,8 +242,8 @@ fn check_publication(sql: &Connection, ready: &Ready) -> Step<Target, StateError
         Halt::Refused(why) => Halt::Refused(as_state_error(why)),
         Halt::Failed(e) => Halt::Failed(e),
     })?;
-    let of_another = |stored: &Stored| stored.info.attributes.owner != ready.replaces_only;
-    if ready.replaces_only.is_some() && target.current.as_ref().is_some_and(of_another) {
+    let owner = target.current.as_ref().map(|stored| stored.info.attributes.owner.as_ref());
+    if owner.is_some_and(|owner| !may_replace(ready.replaces_only.as_ref(), owner)) {
         return refuse(StateError::Unpublishable(Unpublishable::Taken));
     }
     let there = match &ready.source {

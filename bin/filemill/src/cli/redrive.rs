@@ -51,6 +51,9 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<()> {
+        if (self.show.is_some() || self.cancel.is_some()) && !self.filter.is_empty() {
+            return Err(Ending::usage("--show and --cancel take an order, and no filter"));
+        }
         let client = self.access.client()?;
         let answer = match (&self.show, &self.cancel) {
             (Some(id), _) => client.get(&order::path(NOUN, id), &[])?,

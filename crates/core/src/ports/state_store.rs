@@ -204,7 +204,7 @@ pub struct Publication {
 
 impl Publication {
     pub fn may_replace(&self, owner: Option<&KeyId>) -> bool {
-        self.replaces_only.is_none() || self.replaces_only.as_ref() == owner
+        may_replace(self.replaces_only.as_ref(), owner)
     }
 
     /// The same once more, for whoever lost a race; `None` where its bytes go with the first.
@@ -216,6 +216,11 @@ impl Publication {
         let (etag, size, replaces_only) = (etag.clone(), *size, replaces_only.clone());
         Some(Publication { bucket, key, attributes, etag, size, replaces_only, source })
     }
+}
+
+/// May what replaces only one owner's objects, or anybody's, replace an object of this owner?
+pub fn may_replace(replaces_only: Option<&KeyId>, owner: Option<&KeyId>) -> bool {
+    replaces_only.is_none() || replaces_only == owner
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use filemill_core::job::Target;
 use filemill_core::lifecycle::{Happening, Planned};
 use filemill_core::limits;
 use filemill_core::object::ObjectKey;
-use filemill_core::ports::{BeginMultipart, BlobError, PublicationSource, Transform};
+use filemill_core::ports::{BeginMultipart, BlobError, PublicationSource, Transform, may_replace};
 use filemill_core::task::TaskError;
 use std::sync::Arc;
 
@@ -77,10 +77,15 @@ impl Step<'_> {
 
     /// Early, before much work is done for nothing. The last commit decides.
     async fn check_place(&self) -> Result<(), Stopped> {
-        let Some(own) = self.job.replaces_only() else { return Ok(()) };
+        let replaces_only = self.job.replaces_only();
+        if replaces_only.is_none() {
+            return Ok(());
+        }
         let Target { bucket, key } = &self.job.target;
         match self.ports.blobs.head(bucket, key).await {
-            Ok(there) if there.attributes.owner != Some(own) => Err(place_is_taken().into()),
+            Ok(there) if !may_replace(replaces_only.as_ref(), there.attributes.owner.as_ref()) => {
+                Err(place_is_taken().into())
+            }
             Ok(_) | Err(BlobError::NotFound(_)) => Ok(()),
             Err(e) => Err(stopped_by_blobs(e)),
         }
