@@ -1,6 +1,6 @@
 //! A soak: the service at seven tenths of what it can do, for minutes or hours, and whether it stays as it was: memory that
-//! does not creep, descriptors that do not pile up, a state file and a log that stay bounded, a backlog that goes back to
-//! nothing. Each unit of load is an upload that starts a job. Objects are kept for a minute and records for ten, so that the
+//! does not creep, descriptors that do not pile up, a state file and a log that stay bounded, and at the end one completed
+//! job for each upload. Each unit of load is an upload that starts a job. Objects are kept for a minute and records for ten, so that the
 //! service removes as many as come. A verdict that is broken ends the program with an error.
 
 use crate::connection::Connection;
@@ -68,11 +68,11 @@ pub fn run(args: &Args) -> Result<()> {
     let workplace = Workplace::new(args.dir.as_deref(), args.filemill.as_deref())?;
     let service = Service::start_with(&workplace, "soak", &config())?;
     let data = workplace.folder("soak")?.join("data");
-    let capacity = calibrate(&service)?;
+    let Calibration { sent, capacity } = calibrate(&service)?;
     let rate = capacity * SHARE;
     println!("capacity {capacity:.0} jobs a second; {} minutes at {rate:.0}", args.minutes);
-    let looks = block_on(soak(&service, rate, Duration::from_secs(args.minutes * 60), &data))?;
-    let drained = drain(&service)?;
+    let soaked = block_on(soak(&service, rate, Duration::from_secs(args.minutes * 60), &data))?;
+    let (looks, drained) = (soaked.looks, drain(&service, sent + soaked.sent)?);
     service.stop()?;
     judge(&looks, drained)
 }
@@ -87,15 +87,22 @@ fn config() -> String {
     format!("{config}[retention]\n{}", lines.concat())
 }
 
-/// Jobs a second, from the first upload that counts to the last job's end, as fast as the clients get answers.
-fn calibrate(service: &Service) -> Result<f64> {
+struct Calibration {
+    /// Uploads, those to warm up among them.
+    sent: u64,
+    /// Jobs a second, from the first upload that counts to the last job's end, as fast as the clients get answers.
+    capacity: f64,
+}
+
+fn calibrate(service: &Service) -> Result<Calibration> {
     println!("the capacity is measured for {:?}", CALIBRATION * 2);
-    block_on(uploads(service, "warm-up", None, CALIBRATION))?;
-    drain(service)?;
+    let warm_up = block_on(uploads(service, "warm-up", None, CALIBRATION))?;
+    drain(service, warm_up)?;
     let begun = Instant::now();
-    let sent = block_on(uploads(service, "calibration", None, CALIBRATION))?;
-    drain(service)?;
-    Ok(sent as f64 / begun.elapsed().as_secs_f64())
+    let counted = block_on(uploads(service, "calibration", None, CALIBRATION))?;
+    let sent = warm_up + counted;
+    drain(service, sent)?;
+    Ok(Calibration { sent, capacity: counted as f64 / begun.elapsed().as_secs_f64() })
 }
 
 /// By all clients; answers how many.
@@ -111,7 +118,12 @@ fn upload(signer: &Signer, folder: &str, number: u64) -> Vec<u8> {
     request
 }
 
-async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Result<Vec<Look>> {
+struct Soaked {
+    sent: u64,
+    looks: Vec<Look>,
+}
+
+async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Result<Soaked> {
     let begun = Instant::now();
     let each = Duration::from_secs_f64(CONNECTIONS as f64 / rate);
     let looking = async {
@@ -137,7 +149,7 @@ async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Res
     let reached = sent as f64 / begun.elapsed().as_secs_f64();
     println!("{sent} uploads, {reached:.0} a second");
     ensure!(reached >= rate * LOAD_MIN, "only {reached:.0} of {rate:.0} uploads a second were made: this was no soak");
-    looks
+    Ok(Soaked { sent, looks: looks? })
 }
 
 /// Requests go out at their times, whatever the answers take, and a client that falls behind catches up; without times as
@@ -178,17 +190,17 @@ fn look(service: &Service, begun: Instant, data: &Path) -> Result<Look> {
     })
 }
 
-/// Objects not yet ingested, and open jobs.
+/// Announcements not yet ingested, those of expired objects too, and open jobs.
 fn backlog(service: &Service) -> Result<u64> {
-    let text = metrics(service.api, &service.token)?;
-    let figure = |name: &str| -> Result<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.with_context(|| format!("no {name} in the metrics"))?.trim().parse().context("a figure")
-    };
     let names =
         ["filemill_announcements_waiting ", "filemill_jobs{status=\"queued\"} ", "filemill_jobs{status=\"running\"} "];
-    let sum: f64 = names.into_iter().map(figure).sum::<Result<f64>>()?;
-    Ok(sum as u64)
+    let text = metrics(service.api, &service.token)?;
+    names.into_iter().map(|name| figure(&text, name)).sum()
+}
+
+fn figure(metrics: &str, name: &str) -> Result<u64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.with_context(|| format!("no {name} in the metrics"))?.trim().parse().context("a whole figure")
 }
 
 fn metrics(api: SocketAddr, token: &str) -> Result<String> {
@@ -202,14 +214,19 @@ fn metrics(api: SocketAddr, token: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// How long the backlog took to go.
-fn drain(service: &Service) -> Result<Duration> {
+/// How long it took until the job of each upload had completed. Expired objects are removed for a while longer, so the
+/// backlog says nothing here.
+fn drain(service: &Service, sent: u64) -> Result<Duration> {
     let begun = Instant::now();
-    while backlog(service)? > 0 {
-        ensure!(begun.elapsed() < DRAIN_MAX, "the backlog is still {} after {DRAIN_MAX:?}", backlog(service)?);
+    loop {
+        let completed = figure(&metrics(service.api, &service.token)?, "filemill_jobs_total{status=\"completed\"} ")?;
+        ensure!(completed <= sent, "{completed} jobs have completed, of {sent} uploads");
+        if completed == sent {
+            return Ok(begun.elapsed());
+        }
+        ensure!(begun.elapsed() < DRAIN_MAX, "{completed} of {sent} jobs have completed after {DRAIN_MAX:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(begun.elapsed())
 }
 
 fn judge(looks: &[Look], drained: Duration) -> Result<()> {
