@@ -34,6 +34,8 @@ const QUEUE_MAX: usize = 4 * GROUP_MAX;
 /// were in the way: on a busy machine a reader may need that to get its turn. For one that stays, no wait would be enough.
 const RESTART_WAIT: Duration = Duration::from_millis(10);
 const RESTART_WAIT_MAX: Duration = Duration::from_millis(320);
+/// A log that did not restart at its length is asked to again each time it has grown by this part of it.
+const ASKS_AGAIN: i32 = 8;
 
 /// The database as a request sees it.
 pub(crate) struct Tx<'c> {
@@ -153,14 +155,16 @@ impl Groups {
     fn new(mut thread: WriterThread, stats: Arc<WriterStats>) -> Self {
         let chores = thread.chores.clone();
         let pages_max = thread.aside.log_pages();
-        let mut asked_at = 0;
+        let mut ask_at = pages_max;
+        let mut pages_before = 0;
         let hook = thread.db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            // once per round through the log, and again for each further length while readers keep it from restarting
-            if pages < asked_at {
-                asked_at = 0;
+            if pages < pages_before {
+                ask_at = pages_max;
             }
-            if pages >= asked_at.saturating_add(pages_max) {
-                asked_at = pages;
+            pages_before = pages;
+            // soon again where readers kept it from restarting
+            if pages >= ask_at {
+                ask_at = pages.saturating_add(pages_max / ASKS_AGAIN);
                 chores.checkpoint();
             }
             Ok(())

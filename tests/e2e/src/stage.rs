@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 pub struct Stage {
-    pub folder: TempDir,
+    /// Ends before its folder goes.
     pub service: Service,
+    pub folder: TempDir,
 }
 
 /// The starter rule with the smallest chunks, one after the other: 64 MiB are a thousand of them and take seconds.
