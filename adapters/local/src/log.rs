@@ -6,6 +6,7 @@
 use crate::failpoints::failpoint;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// What the writer is asked to do with it between two groups.
 pub(crate) struct Log {
@@ -75,7 +76,13 @@ pub(crate) fn empty(db: &Connection) -> Result<bool, rusqlite::Error> {
     checkpoint(db, "TRUNCATE")
 }
 
-/// Did it come to its end? How far it came otherwise is of no interest: the next one goes on from there.
+/// Did it come to its end? If not, the next one goes on from where it came.
 fn checkpoint(db: &Connection, mode: &str) -> Result<bool, rusqlite::Error> {
-    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+    let began = Instant::now();
+    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (is_over, pages, carried) = (row.get::<_, i64>(0)? == 0, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?);
+        let took_ms = began.elapsed().as_millis();
+        tracing::debug!(mode, is_over, pages, carried, took_ms, "the log was carried over");
+        Ok(is_over)
+    })
 }

@@ -35,7 +35,7 @@ const QUEUE_MAX: usize = 4 * GROUP_MAX;
 const RESTART_WAIT: Duration = Duration::from_millis(10);
 const RESTART_WAIT_MAX: Duration = Duration::from_millis(320);
 /// A log that did not restart at its length is asked to again each time it has grown by this part of it.
-const ASKS_AGAIN: i32 = 8;
+const ASKS_AGAIN: i32 = 2;
 
 /// The database as a request sees it.
 pub(crate) struct Tx<'c> {

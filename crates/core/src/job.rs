@@ -138,6 +138,9 @@ pub struct Job {
     /// The letter that waits for a person, where the job failed because a task gave up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<DeadLetterId>,
+    /// A letter of it was ended to open it again: whatever it fails of now is a letter too, or it would be in no list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redriven: bool,
     /// A failed job keeps the chunks that were done until then, for a redrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumable_until: Option<Timestamp>,

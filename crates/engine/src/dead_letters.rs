@@ -16,6 +16,7 @@ use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{RecordGroup, RecordQuery, Recorded, Revised};
 use filemill_core::redrive::RedriveManner;
+use filemill_core::rule::Process;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -182,11 +183,10 @@ impl Engine {
 
     /// Where it stopped, if that is still there and nothing was said against it.
     async fn way_to_reopen(&self, job: &Job, manner: &RedriveManner) -> Result<Happening, CommandError> {
+        let mut process = job.process.clone();
+        process.options.extend(manner.options.clone());
+        self.check_process(&process)?;
         if !manner.options.is_empty() {
-            let mut process = job.process.clone();
-            process.options.extend(manner.options.clone());
-            let prepared = self.inner.ports.processors.prepare(&process);
-            prepared.map_err(|e| CommandError::invalid("options", e))?;
             return Ok(Happening::Retried(Some(process)));
         }
         if manner.from_start || job.resumable_until.is_none() {
@@ -195,6 +195,19 @@ impl Engine {
         let recorded = self.inner.ports.state.chunks(&job.id, job.run).await?;
         let recorded: BTreeSet<u32> = recorded.into_iter().map(|chunk| chunk.index).collect();
         Ok(Happening::Resumed((0..job.chunks_planned).filter(|index| !recorded.contains(index)).collect()))
+    }
+
+    /// Nothing is opened again that would fail at once.
+    fn check_process(&self, process: &Process) -> Result<(), CommandError> {
+        let processors = &self.inner.ports.processors;
+        if processors.spec(process.kind.as_str()).is_none() {
+            let message = format!(
+                "this service has no processor {:?} now; start it with the config that defines it",
+                process.kind
+            );
+            return Err(CommandError::Conflict { code: "no_processor", message });
+        }
+        processors.prepare(process).map(drop).map_err(|e| CommandError::invalid("options", e))
     }
 
     /// Only the newest version of a file is worked on again: older results must not replace newer ones.

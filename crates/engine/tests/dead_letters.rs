@@ -42,16 +42,18 @@ impl Processor for &'static Fragile {
 
     fn prepare(&self, options: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
         let mends = options.get("mends").is_some_and(|mends| mends == true);
-        if options.keys().any(|name| name != "mends") {
-            return Err("there is only the option mends".into());
+        let worsens = options.get("worsens").is_some_and(|worsens| worsens == true);
+        if options.keys().any(|name| name != "mends" && name != "worsens") {
+            return Err("there are only the options mends and worsens".into());
         }
-        Ok(Box::new(Copying { of: self, mends }))
+        Ok(Box::new(Copying { of: self, mends, worsens }))
     }
 }
 
 struct Copying {
     of: &'static Fragile,
     mends: bool,
+    worsens: bool,
 }
 
 impl Transform for Copying {
@@ -63,6 +65,9 @@ impl Transform for Copying {
         self.of.chunks_worked_on.fetch_add(1, Ordering::SeqCst);
         let mut content = Vec::new();
         work.input.read_to_end(&mut content)?;
+        if self.worsens {
+            return Err(ProcessError::Failed(TaskError::permanent("worse", "it cannot be done at all")));
+        }
         if content.contains(&b'X') && !self.mends && !self.of.mended.load(Ordering::SeqCst) {
             return Err(ProcessError::Failed(TaskError::transient("fragile", "there was an X at byte 12")));
         }
@@ -183,6 +188,46 @@ async fn a_letter_whose_cause_remains_dies_again_with_a_new_one() {
     assert_eq!((second.attempts.len(), &second.fingerprint), (2, &first.fingerprint), "counted from the start");
     let refused = redrive(&service.engine, &first).await.expect_err("it was redriven already");
     assert!(matches!(refused, CommandError::Conflict { code: "not_dead", .. }), "{refused}");
+}
+
+/// Else nobody would find it again: the letter is ended, and a job that fails for good has none.
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_good_after_a_redrive_is_a_letter_again() {
+    let (service, _) = fragile_service(2).await;
+    service.put("a", Bytes::from_static(b"X")).await;
+    service.ended("a").await;
+    let first = only_letter(&service.engine).await;
+    let options = json!({ "worsens": true }).as_object().cloned().expect("an object");
+    let manner = RedriveManner { options, from_start: false };
+    service.engine.redrive_dead_letter(&operator(), &first.id, &manner).await.expect("redriven");
+    let failed = service.ended("a").await.remove(0);
+    let second = only_letter(&service.engine).await;
+    assert_eq!((second.error.code.as_str(), second.attempts.len()), ("worse", 1), "and it was not tried twice");
+    assert_eq!(failed.dead_letter, Some(second.id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_without_the_processor_ends_no_letter_and_no_job_for_good() {
+    let (rule, processor, _) = fragile(2);
+    let clock = Arc::new(SimClock::new());
+    let store = Arc::new(MemoryStore::new(clock.clone(), MemoryOptions { publishes: true, ..Default::default() }));
+    let with = running(engine_on(&store, clock.clone(), vec![rule], &[processor]), store.clone()).await;
+    with.put("a", Bytes::from_static(b"X")).await;
+    with.ended("a").await;
+    let engine = with.engine.clone();
+    drop(with);
+    redrive(&engine, &only_letter(&engine).await).await.expect("redriven");
+
+    let without = running(engine_on(&store, clock, Vec::new(), &[]), store).await;
+    let failed = without.ended("a").await.remove(0);
+    let letter = only_letter(&without.engine).await;
+    assert_eq!((letter.error.code.as_str(), letter.attempts.len()), ("no_processor", 2));
+    let told = failed.failure.expect("a reason").message;
+    assert_eq!(told, "this service has no processor \"fragile\" now (tried 2 times)", "nobody else's are named");
+
+    let refused = redrive(&without.engine, &letter).await.expect_err("it would only die again");
+    assert!(matches!(refused, CommandError::Conflict { code: "no_processor", .. }), "{refused}");
+    assert_eq!(only_letter(&without.engine).await.id, letter.id);
 }
 
 #[tokio::test(start_paused = true)]

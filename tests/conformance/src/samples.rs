@@ -180,6 +180,7 @@ pub fn job(name: &str, nth: u64) -> Job {
         upload: None,
         metadata: serde_json::Map::new(),
         throttles: 0,
+        redriven: false,
         notify: Vec::new(),
         generation: 0,
         original: None,

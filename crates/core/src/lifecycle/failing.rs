@@ -1,5 +1,5 @@
 //! An attempt failed: it is tried again after a wait, or the job fails with the reason; and where trying again was what
-//! did not help, a dead letter waits for a person.
+//! did not help, or the job was a dead letter before, a dead letter waits for a person.
 
 use super::{Decision, Snapshot, event, next_rev, stop, store};
 use crate::dead_letter::DeadLetter;
@@ -14,11 +14,12 @@ use crate::time::Timestamp;
 pub(super) fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timestamp, chance: u64) -> Decision {
     let Some((task, token)) = snapshot.held else { return Decision::Stale("no task is held") };
     let retry = &snapshot.job.retry;
-    if retry.is_permanent(&error) {
+    let is_permanent = retry.is_permanent(&error);
+    if is_permanent && !snapshot.job.redriven {
         return stop(snapshot, JobStatus::Failed, Some(error.into()), now);
     }
     let history = task.history_with(&error);
-    if task.attempts >= retry.attempts {
+    if is_permanent || task.attempts >= retry.attempts {
         return give_up(snapshot, error, history, now);
     }
     let mut returned = task.clone();
@@ -32,7 +33,7 @@ pub(super) fn task_failed(snapshot: Snapshot<'_>, error: TaskError, now: Timesta
 /// The claim was one too many: nothing was tried under it.
 pub(super) fn exhausted(snapshot: Snapshot<'_>, now: Timestamp) -> Decision {
     let Some((task, _)) = snapshot.held else { return Decision::Stale("no task is held") };
-    let lost = || TaskError::transient("worker_lost", "every worker that took this task stopped without a word");
+    let lost = || TaskError::transient("worker_lost", "the service stopped each time that it worked on this file");
     let error = task.last_error.clone().unwrap_or_else(lost);
     // claims like this one may have been lost too
     let allowed = snapshot.job.retry.attempts as usize;
@@ -60,7 +61,8 @@ fn give_up(snapshot: Snapshot<'_>, error: TaskError, attempts: Vec<Attempt>, now
 
 fn after_tries(error: &TaskError, tries: usize) -> Failure {
     let TaskError { code, message, detail, .. } = error.clone();
-    Failure { message: format!("{message} (tried {tries} times)"), code, detail }
+    let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+    Failure { message: format!("{message} (tried {times})"), code, detail }
 }
 
 /// The time to resume is over; what was kept can go.

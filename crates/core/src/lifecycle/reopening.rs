@@ -68,7 +68,7 @@ pub(super) fn resumed(job: &Job, unrecorded: &[u32], now: Timestamp) -> Decision
 
 fn open(job: &mut Job) {
     job.failure = None;
-    job.dead_letter = None;
+    job.redriven |= job.dead_letter.take().is_some();
     job.resumable_until = None;
     job.finished_at = None;
 }

@@ -63,6 +63,7 @@ fn job(chunks: Option<u32>) -> Job {
         upload: None,
         metadata: serde_json::Map::new(),
         throttles: 0,
+        redriven: false,
         notify: Vec::new(),
         generation: 0,
         original: None,

@@ -128,6 +128,7 @@ pub(super) fn birth(
         upload: upload.map(|u| u.id.clone()),
         metadata: upload.map(|u| u.metadata.clone()).unwrap_or_default(),
         throttles: 0,
+        redriven: false,
         notify: upload.map(|u| u.notify.clone()).unwrap_or_default(),
         generation: a.origin.as_ref().map_or(0, |o| o.generation),
         original: Some(original_of(a)),

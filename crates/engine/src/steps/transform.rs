@@ -50,7 +50,13 @@ impl Place {
 
 impl Step<'_> {
     pub(super) fn prepare(&self) -> Result<Arc<dyn Transform>, TaskError> {
-        let prepared = self.ports.processors.prepare(&self.job.process);
+        let process = &self.job.process;
+        if self.ports.processors.spec(process.kind.as_str()).is_none() {
+            // a service that was started with another config is no fault of the file's
+            let message = format!("this service has no processor {:?} now", process.kind);
+            return Err(TaskError::transient("no_processor", message));
+        }
+        let prepared = self.ports.processors.prepare(process);
         prepared.map(Arc::from).map_err(|message| TaskError::permanent("options", message))
     }
 
