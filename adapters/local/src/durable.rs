@@ -7,7 +7,7 @@
 use crate::failpoints::failpoint;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Makes a folder, and those above it that are missing, and makes each last. A folder that is there may have been made
@@ -24,10 +24,10 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     sync_folder(&open_folder_of(path)?)
 }
 
-/// A folder in one that is there; not synced. One of that name is as good.
+/// A folder in one that is there, for its owner alone; not synced. One of that name is as good.
 pub(crate) fn add_folder(path: &Path) -> io::Result<()> {
     failpoint!("local.folder.make");
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         other => other,
     }

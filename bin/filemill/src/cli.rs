@@ -134,10 +134,20 @@ fn moment(text: &str) -> Result<String, String> {
 }
 
 fn moment_before(text: &str, now: Timestamp) -> Result<String, String> {
-    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
     let ago = || parse_duration(text).ok().map(|ago| now.minus(ago));
-    let at = Timestamp::parse(text).or_else(day).or_else(ago);
-    at.map(|at| at.to_string()).ok_or_else(|| "write 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)".to_owned())
+    let at = named_moment(text).or_else(ago).map(|at| at.to_string());
+    at.ok_or_else(|| "write 2026-11-20T12:00:00Z, 2026-11-20 or 2h (ago)".to_owned())
+}
+
+/// The same, or how long from now.
+fn moment_to_come(text: &str) -> Result<String, String> {
+    let from_now = || parse_duration(text).ok().map(|time| SystemClock.now().plus(time).to_string());
+    let named = named_moment(text).map(|at| at.to_string());
+    named.or_else(from_now).ok_or_else(|| "write 2027-01-31T12:00:00Z, 2027-01-31 or 90d (from now)".to_owned())
+}
+
+fn named_moment(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")))
 }
 
 #[cfg(test)]
@@ -158,6 +168,8 @@ mod tests {
             assert_eq!(moment_before(text, noon).as_deref(), Ok(at), "{text}");
         }
         assert!(moment_before("yesterday", noon).is_err());
+        assert_eq!(moment_to_come("2026-11-19").as_deref(), Ok("2026-11-19T00:00:00.000Z"));
+        assert!(moment_to_come("90d").is_ok() && moment_to_come("tomorrow").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::rule::{QueueName, RuleId};
 use crate::task::{Attempt, FencingToken, Task, TaskError, TaskId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +51,9 @@ pub struct DeadLetter {
     pub rule: RuleId,
     /// The processor's kind.
     pub processor: String,
+    /// The options that were in force, those of an upload or a redrive among them.
+    #[serde(default)]
+    pub options: Map<String, Value>,
     /// The job's input.
     pub bucket: BucketName,
     pub key: ObjectKey,
@@ -133,6 +137,7 @@ impl DeadLetter {
             queue: job.queue.clone(),
             rule: job.rule.clone(),
             processor: job.process.kind.clone(),
+            options: job.process.options.clone(),
             bucket: job.input.bucket.clone(),
             key: job.input.key.clone(),
             size: job.input.size,

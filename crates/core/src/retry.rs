@@ -60,7 +60,7 @@ impl RetryPolicy {
             let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
             if code.is_empty() || code.len() > 64 || !code.bytes().all(fits) {
                 return Err(format!(
-                    "retry: {code:?} is no error code; docs/api.md lists them, such as \"http_error\""
+                    "retry: {code:?} is no error code; docs/api.md lists them, such as \"http_unavailable\""
                 ));
             }
         }

@@ -45,6 +45,9 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<()> {
+        if self.id.is_some() && !self.filter.is_empty() {
+            return Err(Ending::usage("name a letter or filter them, not both"));
+        }
         let client = self.access.client()?;
         match (&self.id, self.discard, self.groups) {
             (Some(id), true, _) => self.discard_one(&client, id),
@@ -76,17 +79,23 @@ impl Args {
     }
 
     fn groups(&self, client: &Client) -> Result<()> {
-        let answer = client.get("/v1/dead/groups", &self.query())?;
+        let limit = self.limit.to_string();
+        let query: Vec<_> = self.query().into_iter().chain([("limit", limit.as_str())]).collect();
+        let answer = client.get("/v1/dead/groups", &query)?;
         if self.json {
             return output::json(&answer);
         }
-        let mut table = Table::new(&["FINGERPRINT", "COUNT", "RULE", "ERROR", "FIRST", "LAST"], &[1]);
+        let mut table = Table::new(&["FINGERPRINT", "COUNT", "NEWEST OF RULE", "ERROR", "FIRST", "LAST"], &[1]);
         for group in answer["items"].as_array().into_iter().flatten() {
             let (first, last) = (output::time(&text(group, "first_at")), output::time(&text(group, "last_at")));
             let (count, error) = (group["count"].to_string(), error_of(&group["error"]));
             table.row([text(group, "fingerprint"), count, text(group, "rule"), error, first, last]);
         }
-        table.print()
+        table.print()?;
+        if answer["items"].as_array().is_some_and(|groups| groups.len() as u64 >= self.limit) {
+            eprintln!("there may be more; --limit shows up to 1000, a filter such as --rule the others");
+        }
+        Ok(())
     }
 
     fn show(&self, client: &Client, id: &str) -> Result<()> {
@@ -101,6 +110,7 @@ impl Args {
             ("task", task_of(&letter)),
             ("queue", text(&letter, "queue")),
             ("rule", format!("{} ({})", text(&letter, "rule"), text(&letter, "processor"))),
+            ("options", letter["options"].to_string()),
             ("file", format!("{}/{}", text(&letter, "bucket"), text(&letter, "key"))),
             ("error", error_of(&letter["error"])),
             ("group", text(&letter, "fingerprint")),

@@ -7,8 +7,8 @@ use crate::clock::SystemClock;
 use crate::output::{self, Table};
 use anyhow::Result;
 use filemill_core::access::Place;
-use filemill_core::duration::parse_duration;
 use filemill_core::ports::Clock;
+use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
 
 #[derive(clap::Args)]
@@ -68,9 +68,9 @@ struct Create {
     /// Only this bucket, or the part of it whose keys begin so; may be repeated
     #[arg(long = "bucket", value_name = "BUCKET[/PREFIX]", value_parser = Place::parse)]
     buckets: Vec<Place>,
-    /// It opens nothing after this time, such as 90d or 12h
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    expires: Option<std::time::Duration>,
+    /// It opens nothing from then on: 2027-01-31T12:00:00Z, 2027-01-31 or 90d (from now)
+    #[arg(long, value_name = "TIME", value_parser = super::moment_to_come)]
+    expires: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -94,12 +94,18 @@ fn list(common: &Common, limit: u64) -> Result<()> {
     if common.json {
         return output::json(&keys.to_json());
     }
+    let now = SystemClock.now();
     let mut table = Table::new(&["KEY", "NAME", "ROLE", "TENANT", "BUCKETS", "EXPIRES", ""], &[]);
     for key in &keys.views {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
         let limits = if key.limits.is_empty() { "-".into() } else { key.limits.join(" ") };
         let expires = key.expires_at.as_deref().map_or("-".into(), output::time);
-        let state = if key.revoked_at.is_some() { "revoked" } else { "" };
+        let is_over = key.expires_at.as_deref().and_then(Timestamp::parse).is_some_and(|at| at <= now);
+        let state = match (&key.revoked_at, is_over) {
+            (Some(_), _) => "revoked",
+            (None, true) => "expired",
+            (None, false) => "",
+        };
         let cells = [key.id.clone(), key.name.clone(), key.role.clone(), or_dash(&key.tenant), limits, expires];
         table.row(cells.into_iter().chain([state.to_owned()]));
     }
@@ -112,8 +118,13 @@ fn list(common: &Common, limit: u64) -> Result<()> {
 
 fn revoke(common: &Common, ids: &[String]) -> Result<()> {
     let client: Client = common.access.client()?;
-    for id in ids {
-        client.delete(&format!("/v1/keys/{}", segment(id)))?;
+    let paths: Vec<String> = ids.iter().map(|id| format!("/v1/keys/{}", segment(id))).collect();
+    // a typo among them, and none is revoked: else nobody knew which are
+    for path in &paths {
+        client.get(path, &[])?;
+    }
+    for path in &paths {
+        client.delete(path)?;
     }
     if common.json {
         return output::json(&json!({ "revoked": ids }));
@@ -123,10 +134,9 @@ fn revoke(common: &Common, ids: &[String]) -> Result<()> {
 
 impl Create {
     fn run(self) -> Result<()> {
-        let expires_at = self.expires.map(|time| SystemClock.now().plus(time).to_string());
         let wish = json!({
             "name": self.name, "role": self.role, "tenant": self.tenant, "limits": self.buckets,
-            "expires_at": expires_at,
+            "expires_at": self.expires,
         });
         print_secrets(&self.common, self.common.access.client()?.post("/v1/keys", &wish)?)
     }

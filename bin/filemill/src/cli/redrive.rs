@@ -61,7 +61,10 @@ impl Args {
             (None, None) => client.post("/v1/redrives", &self.wish()?)?,
         };
         if self.dry_run {
-            let counted = format!("{} letters would be redriven", answer["count"]);
+            let counted = match answer["count"].as_u64() {
+                Some(1) => "1 letter would be redriven".to_owned(),
+                _ => format!("{} letters would be redriven", answer["count"]),
+            };
             return if self.json { output::json(&answer) } else { output::line(counted) };
         }
         let answer = if self.wait { order::finished(&client, NOUN, answer)? } else { answer };
@@ -110,7 +113,9 @@ fn summary(order: &Value) -> String {
     if status == "done" && others > 0 {
         told += &format!(", {others} not dead any more when it came to them");
     }
-    if status == "running" {
+    if matched == 0 {
+        told += "; no dead letter is as the filter says";
+    } else if status == "running" {
         told += &format!("; filemill redrive --show {id} tells how far it is");
     }
     told
@@ -134,5 +139,7 @@ mod tests {
         assert_eq!(order("done", 4, 1), told);
         let told = "rdr_1  running  1 of 6 redriven, 0 skipped; filemill redrive --show rdr_1 tells how far it is";
         assert_eq!(order("running", 1, 0), told);
+        let none = json!({ "id": "rdr_1", "status": "running", "matched": 0 });
+        assert_eq!(summary(&none), "rdr_1  running  0 of 0 redriven, 0 skipped; no dead letter is as the filter says");
     }
 }

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Objects of a bucket looked at in one go.
 const PAGE: u32 = 1000;
-/// Objects removed at a time: they share a sync, so a slow disk holds up as many the less.
-const AT_A_TIME: usize = 128;
+/// Objects removed at a time. They share a sync, so on a slow disk this is what bounds the pace; others wait for them.
+const AT_A_TIME: usize = 32;
 /// A bucket that was looked through is not looked at again before a hundredth of its time has passed, within these.
 const REST_MIN: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_secs(3600);

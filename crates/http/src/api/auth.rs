@@ -85,8 +85,12 @@ fn need_of(state: &ApiState, parts: &Parts) -> Option<Need> {
 }
 
 fn forbidden(who: &Principal, scope: Scope) -> Problem {
-    let (role, scope) = (who.role.as_str(), scope.as_str());
-    let detail = format!("this key may not do this: its role is {role}, and the route needs the scope {scope}");
+    let (role, name) = (who.role.as_str(), scope.as_str());
+    let why = match who.role.may(scope) {
+        true => format!("it is for a part of the service only, and the route is about more (scope {name})"),
+        false => format!("its role is {role}, and the route needs the scope {name}"),
+    };
+    let detail = format!("this key may not do this: {why}");
     Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
 }
 

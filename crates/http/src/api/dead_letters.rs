@@ -4,7 +4,7 @@ use super::ApiState;
 use super::auth::Caller;
 use super::cursor::to_cursor;
 use super::extract::{IdInPath, NoBody, NoParams, PageParams, PagedQuery, StrictJson, StrictQuery};
-use super::extract::{read_id, read_parameter, read_time};
+use super::extract::{page_limit, read_id, read_parameter, read_time};
 use super::problem::Problem;
 use super::views::{
     CountView, DeadLetterGroupView, DeadLetterStatusView, DeadLetterView, JobView, ListView, ProblemView,
@@ -121,7 +121,7 @@ pub async fn list(
 /// Dead letters by what went wrong, the largest groups first
 #[utoipa::path(
     get, path = "/v1/dead/groups", tag = "dead letters", security(("token" = ["inspect"])),
-    params(DeadLetterFilters),
+    params(DeadLetterFilters, GroupParams),
     responses(
         (status = 200, description = "Groups of letters that probably have one cause", body = ListView<DeadLetterGroupView>),
         (status = 400, description = "A parameter is unknown or wrong", body = ProblemView),
@@ -130,14 +130,21 @@ pub async fn list(
 pub async fn group_dead_letters(
     State(state): State<ApiState>,
     Caller(who): Caller,
-    StrictQuery(filters): StrictQuery<DeadLetterFilters>,
+    PagedQuery { filters, page }: PagedQuery<DeadLetterFilters, GroupParams>,
 ) -> Result<Json<ListView<DeadLetterGroupView>>, Problem> {
-    let groups = state.engine.dead_letter_groups(&who, &filters.filter()?, GROUPS_MAX).await?;
+    let groups = state.engine.dead_letter_groups(&who, &filters.filter()?, page_limit(page.limit)?).await?;
     Ok(Json(ListView::whole(groups.into_iter().map(DeadLetterGroupView::from).collect())))
 }
 
-/// Groups in one answer: whoever has more causes than this at a time filters them.
-const GROUPS_MAX: u32 = 100;
+/// All of one answer: the largest groups, and who has more causes than that filters them.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct GroupParams {
+    /// Groups at most.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+}
 
 /// See a dead letter with all its attempts
 #[utoipa::path(

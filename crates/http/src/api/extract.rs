@@ -26,6 +26,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        // no body at all leaves every field out
+        if body.size_hint().exact() == Some(0) {
+            return parse_json(b"{}").map(StrictJson);
+        }
         require_json(&parts.headers)?;
         let bytes = read_body(body, body_bytes_max(parts.uri.path())).await?;
         parse_json(&bytes).map(StrictJson)
@@ -140,9 +144,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T>
 }
 
 /// Typed query parameters of a list, and which page of it is wanted.
-pub struct PagedQuery<T> {
+pub struct PagedQuery<T, P = PageParams> {
     pub filters: T,
-    pub page: PageParams,
+    pub page: P,
 }
 
 #[derive(serde::Deserialize, utoipa::IntoParams)]
@@ -166,7 +170,7 @@ impl PageParams {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for PagedQuery<T> {
+impl<S: Send + Sync, T: DeserializeOwned, P: DeserializeOwned> FromRequestParts<S> for PagedQuery<T, P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -44,7 +44,11 @@ pub async fn list_dead_letters_of_queue(
     PagedQuery { filters, page }: PagedQuery<DeadLetterFilters>,
 ) -> Result<Json<ListView<DeadLetterView>>, Problem> {
     let mut filter = filters.filter()?;
-    filter.queue = Some(known_queue(&state, &who, &queue).await?);
+    let queue = known_queue(&state, &who, &queue).await?;
+    if let Some(other) = filter.queue.filter(|other| *other != queue) {
+        return Err(Problem::invalid_parameter("queue", format!("the path names {queue}, this {other}")));
+    }
+    filter.queue = Some(queue);
     dead_letters::list(&state, &who, filter, page).await
 }
 

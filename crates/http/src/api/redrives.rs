@@ -52,6 +52,11 @@ impl RedriveBody {
         let filter = self.filter.map(DeadLetterFilters::filter).transpose();
         let mut filter =
             filter.map_err(|problem| Problem::invalid_field("filter", problem.detail()))?.unwrap_or_default();
+        if let (Some(queue), Some(other)) = (&queue, &filter.queue)
+            && queue != other
+        {
+            return Err(Problem::invalid_field("filter.queue", format!("the path names {queue}, this {other}")));
+        }
         filter.queue = queue.or(filter.queue);
         let ids = self.ids.iter().map(|id| read_id(id));
         filter.ids = ids.collect::<Result<_, _>>().map_err(|message| Problem::invalid_field("ids", message))?;

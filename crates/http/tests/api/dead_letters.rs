@@ -44,8 +44,13 @@ async fn a_dead_letter_tells_each_attempt() {
     for path in ["/v1/dead?status=redriven", "/v1/dead?rule=hello", "/v1/dead?until=2001-01-01T00:00:00Z"] {
         assert!(ids(&service.get(path).await.ok()).is_empty(), "{path}");
     }
-    let groups = service.get("/v1/dead/groups").await.ok();
+    assert_eq!(letter["options"], json!({"text": "> "}));
+    let groups = service.get("/v1/dead/groups?limit=1").await.ok();
     assert_eq!((&groups["items"][0]["count"], &groups["items"][0]["example"]), (&json!(1), &json!(id)));
+    service.get("/v1/dead/groups?limit=1001").await.is_problem(400, "invalid_parameter");
+    service.get("/v1/queues/default/dead?queue=other").await.is_problem(400, "invalid_parameter");
+    let of_two = json!({"filter": {"queue": "other"}, "dry_run": true});
+    service.post("/v1/queues/default/redrive", of_two).await.is_problem(422, "invalid");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn a_job_reads_as_documented() {
         "rule",
         "processor",
         "input",
+        "generation",
         "output",
         "chunks",
         "bytes",

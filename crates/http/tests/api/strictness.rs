@@ -11,7 +11,9 @@ async fn malformed_json_is_400_with_its_place() {
     let problem =
         service.post_text("/v1/uploads", "{\n  \"filename\": \"a\",,\n}").await.is_problem(400, "malformed_json");
     assert!(problem["detail"].as_str().expect("text").starts_with("line 2, column"), "{problem}");
-    for bad in ["", "{", "[", "{} {}", "\u{feff}{}", "{\"filename\": \"\\ud800\"}"] {
+    let nothing = service.post_text("/v1/uploads", "").await.is_problem(422, "invalid");
+    assert_eq!(nothing["errors"][0]["message"], "give the name of the file", "no body leaves every field out");
+    for bad in ["{", "[", "{} {}", "\u{feff}{}", "{\"filename\": \"\\ud800\"}"] {
         assert_eq!(service.post_text("/v1/uploads", bad).await.status, 400, "{bad}");
     }
     assert_eq!(service.post_text("/v1/uploads", vec![b'{', 0xff]).await.status, 400);

@@ -10,7 +10,7 @@ use filemill_core::task::{Attempt, TaskError, TaskKind};
 use filemill_core::time::Timestamp;
 use filemill_engine::{DeadLetterGroup, Engine, RedriveProgress};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// A task that gave up, with all that is known of why.
@@ -38,6 +38,9 @@ pub struct DeadLetterView {
     #[schema(value_type = String)]
     pub rule: RuleId,
     pub processor: String,
+    /// The options that were in force, those of an upload or a redrive among them.
+    #[schema(value_type = Object)]
+    pub options: Map<String, Value>,
     /// The job's input.
     #[schema(value_type = String)]
     pub bucket: BucketName,
@@ -114,6 +117,7 @@ pub struct DeadLetterGroupView {
     pub count: u64,
     /// Of the newest.
     pub error: ErrorView,
+    /// Of the newest; letters of other rules may be in the group.
     #[schema(value_type = String)]
     pub rule: RuleId,
     #[schema(value_type = String, format = DateTime)]
@@ -197,6 +201,7 @@ impl DeadLetterView {
             queue: letter.queue,
             rule: letter.rule,
             processor: letter.processor,
+            options: letter.options,
             bucket: letter.bucket,
             key: letter.key,
             size: letter.size,

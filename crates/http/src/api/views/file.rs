@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 #[schema(as = File, example = json!({
     "id": "fil_7h9gq2v4m8k1t3c5x6n0d2w4bz", "tenant": "default", "bucket": "results", "key": "hello/a.txt", "size": 22,
     "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1", "content_type": "text/plain", "upload": null,
-    "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "created_at": "2026-11-20T12:00:00.012Z", "repaired": false,
+    "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "generation": 1,
+    "created_at": "2026-11-20T12:00:00.012Z", "repaired": false,
 }))]
 pub struct FileView {
     #[schema(value_type = String, example = "fil_7zzzzzzzzzzzzzzzzzzzzzzzzz")]
@@ -34,6 +35,8 @@ pub struct FileView {
     /// The job that wrote it, for a result.
     #[schema(value_type = Option<String>)]
     pub job: Option<JobId>,
+    /// 0 for what was uploaded; a result is one deeper than what it was made of.
+    pub generation: u32,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// No announcement of it came; it was found in the bucket's listing.
@@ -51,6 +54,7 @@ impl FileView {
             etag: f.etag.as_str().to_owned(),
             content_type: f.content_type,
             upload: f.upload,
+            generation: f.origin.as_ref().map_or(0, |origin| origin.generation),
             job: f.origin.map(|o| o.job),
             created_at: f.created_at,
             repaired: f.repaired,

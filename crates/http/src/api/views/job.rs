@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Job, example = json!({
     "id": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "status": "completed", "tenant": "default", "rule": "hello-lines", "processor": "lines.prefix",
-    "input": {"bucket": "uploads", "key": "hello/a.txt", "size": 8, "etag": "8b7b4b0a4a4cd9b9ee64ba6a08f2a3d2"},
+    "input": {"bucket": "uploads", "key": "hello/a.txt", "size": 8, "etag": "8b7b4b0a4a4cd9b9ee64ba6a08f2a3d2"}, "generation": 0,
     "output": {"bucket": "results", "key": "hello/a.txt", "size": 22, "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1"},
     "chunks": {"total": 1, "done": 1}, "bytes": {"in": 8, "out": 22}, "records": 0, "rejects": 0, "reject_file": null, "summary": {}, "attempts": 1, "failure": null, "dead_letter": null,
     "upload": "upl_01kagnz8sv1g2k3h4j5m6n7p8q", "metadata": {"order": 17},
@@ -35,6 +35,8 @@ pub struct JobView {
     #[schema(example = "lines.prefix")]
     pub processor: String,
     pub input: ObjectView,
+    /// Of the input: 0 for what was uploaded; a result is one deeper than what it was made of.
+    pub generation: u32,
     /// The result, once it exists.
     pub output: Option<ObjectView>,
     pub chunks: ChunksView,
@@ -142,6 +144,7 @@ impl JobView {
             status: job.status,
             rule: job.rule,
             processor: job.process.kind,
+            generation: job.generation,
             input: job.input.into(),
             output: job.output.map(ObjectView::from),
             records: job.records,
