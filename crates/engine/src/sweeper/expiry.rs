@@ -21,8 +21,10 @@ use std::time::Duration;
 
 /// Objects of a bucket looked at in one go.
 const PAGE: u32 = 1000;
-/// Objects removed at a time. They share a sync, so on a slow disk this is what bounds the pace; others wait for them.
-const AT_A_TIME: usize = 32;
+/// Objects looked up at a time: everybody else's look-ups wait for as many.
+const CHECKED_AT_A_TIME: usize = 16;
+/// Objects removed at a time: they share a sync, so on a slow disk this bounds the pace.
+const REMOVED_AT_A_TIME: usize = 64;
 /// A bucket that was looked through is not looked at again before a hundredth of its time has passed, within these.
 const REST_MIN: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_secs(3600);
@@ -81,12 +83,11 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
         let archives_since = oldest_archive_job(engine, bucket).await?;
         // archive jobs name their files in their input; one that was there first may name this one
         let may_go = |due_at: Timestamp| archives_since.is_none_or(|since| since >= due_at);
-        let mut going = Vec::new();
-        for object in overdue.iter().filter(|object| may_go(object.modified_at.plus(expire_after))) {
-            going.push(expire(engine, object));
-        }
-        // several at a time share a sync
-        stream::iter(going).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
+        let due = overdue.into_iter().filter(|object| may_go(object.modified_at.plus(expire_after)));
+        let checks: Vec<_> = due.map(|object| if_nobody_needs(engine, object)).collect();
+        let free: Vec<_> = stream::iter(checks).buffer_unordered(CHECKED_AT_A_TIME).try_collect().await?;
+        let removals: Vec<_> = free.into_iter().flatten().map(|object| remove(engine, object)).collect();
+        stream::iter(removals).buffer_unordered(REMOVED_AT_A_TIME).try_collect::<()>().await?;
     }
     let (next, swept) = match page.next {
         Some(after) => (Cursor { after: Some(after), looked_for, ..Cursor::default() }, Swept::More),
@@ -100,10 +101,12 @@ async fn expire_page(engine: &Engine, bucket: &BucketName, expire_after: Duratio
     Ok(swept)
 }
 
-async fn expire(engine: &Engine, object: &ObjectInfo) -> Result<(), CommandError> {
-    if !is_recorded(engine, object).await? || is_read(engine, object).await? {
-        return Ok(());
-    }
+async fn if_nobody_needs(engine: &Engine, object: ObjectInfo) -> Result<Option<ObjectInfo>, CommandError> {
+    let is_needed = !is_recorded(engine, &object).await? || is_read(engine, &object).await?;
+    Ok((!is_needed).then_some(object))
+}
+
+async fn remove(engine: &Engine, object: ObjectInfo) -> Result<(), CommandError> {
     let condition = Precondition::IfSequencer(object.sequencer.clone());
     match engine.inner.ports.blobs.delete(&object.bucket, &object.key, condition).await {
         Ok(Some(_)) => {
