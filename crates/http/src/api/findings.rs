@@ -64,7 +64,8 @@ pub async fn list_findings(
     let Page { items, more } = state.engine.findings(&who, query).await?;
     let place = items.last().filter(|_| more).map(|f| (f.bucket.clone(), f.key.clone(), f.processor.clone()));
     let next_cursor = place.map(|place| to_cursor(&place));
-    Ok(Json(ListView { items: items.into_iter().map(FindingView::from).collect(), next_cursor }))
+    let items = items.into_iter().map(|finding| FindingView::of(finding, &state.engine)).collect();
+    Ok(Json(ListView { items, next_cursor }))
 }
 
 /// Count and average findings

@@ -23,7 +23,7 @@ pub async fn list_rules(
     StrictQuery(NoParams {}): StrictQuery<NoParams>,
 ) -> Json<ListView<RuleView>> {
     let config = state.engine.config();
-    let rules = state.engine.rules(&who).map(|rule| RuleView::of(rule, &config.retry_of(rule)));
+    let rules = state.engine.rules(&who).map(|rule| RuleView::of(rule, &config.retry_of(rule), &state.engine));
     Json(ListView::whole(rules.collect()))
 }
 

@@ -1,9 +1,10 @@
 //! Rules and processors as clients see them.
 
+use filemill_core::access::TenantName;
 use filemill_core::ports::{OptionSpec, ProcessorSpec};
 use filemill_core::retry::RetryPolicy;
 use filemill_core::rule::{Rule, RuleId};
-use filemill_engine::Explained;
+use filemill_engine::{Engine, Explained};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -14,6 +15,9 @@ use utoipa::ToSchema;
 pub struct RuleView {
     #[schema(value_type = String, example = "hello-lines")]
     pub id: RuleId,
+    /// Whose it is: the bucket `from` says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
     #[schema(example = "uploads")]
     pub from: String,
     /// A message queue whose messages become objects in `from`.
@@ -73,9 +77,10 @@ impl From<Explained> for ExplanationView {
 
 impl RuleView {
     /// `retry` is the rule's own or its queue's.
-    pub fn of(rule: &Rule, retry: &RetryPolicy) -> Self {
+    pub fn of(rule: &Rule, retry: &RetryPolicy, engine: &Engine) -> Self {
         RuleView {
             id: rule.id.clone(),
+            tenant: engine.tenant_of(&rule.from),
             from: rule.from.to_string(),
             from_queue: rule.from_queue.as_ref().map(ToString::to_string),
             pattern: json(&rule.pattern),

@@ -1,10 +1,12 @@
 //! Findings as clients see them: rows and their sums.
 
+use filemill_core::access::TenantName;
 use filemill_core::finding::FindingRecord;
 use filemill_core::ids::JobId;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::ports::FindingSummary;
 use filemill_core::time::Timestamp;
+use filemill_engine::Engine;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -12,12 +14,15 @@ use utoipa::ToSchema;
 /// What a processor found in the newest version of a file.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Finding, example = json!({
-    "processor": "text.sentiment", "bucket": "uploads", "key": "notes/a.md", "job": "job_01h455vb4pex5vsknk084sn02q",
+    "processor": "text.sentiment", "tenant": "default", "bucket": "uploads", "key": "notes/a.md", "job": "job_01h455vb4pex5vsknk084sn02q",
     "at": "2026-11-20T12:00:00.012Z", "label": "POSITIVE",
     "values": {"positive": 0.61, "negative": 0.03, "neutral": 0.31, "mixed": 0.05},
 }))]
 pub struct FindingView {
     pub processor: String,
+    /// Whose it is: its file's bucket says.
+    #[schema(value_type = String, example = "default")]
+    pub tenant: TenantName,
     #[schema(value_type = String)]
     pub bucket: BucketName,
     #[schema(value_type = String)]
@@ -30,10 +35,11 @@ pub struct FindingView {
     pub values: BTreeMap<String, f64>,
 }
 
-impl From<FindingRecord> for FindingView {
-    fn from(record: FindingRecord) -> Self {
+impl FindingView {
+    pub fn of(record: FindingRecord, engine: &Engine) -> Self {
         let FindingRecord { processor, bucket, key, job, at, finding, .. } = record;
-        FindingView { processor, bucket, key, job, at, label: finding.label, values: finding.values }
+        let tenant = engine.tenant_of(&bucket);
+        FindingView { processor, tenant, bucket, key, job, at, label: finding.label, values: finding.values }
     }
 }
 
