@@ -2,7 +2,7 @@
 
 use crate::duration::{format_duration, parse_duration};
 use crate::limits;
-use crate::task::TaskError;
+use crate::task::{ERROR_CODES, TaskError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::time::Duration;
 
@@ -57,10 +57,9 @@ impl RetryPolicy {
             return Err(format!("retry: {code:?} is named permanent and transient; it can be only one"));
         }
         for code in self.permanent.iter().chain(&self.transient) {
-            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-            if code.is_empty() || code.len() > 64 || !code.bytes().all(fits) {
+            if !ERROR_CODES.contains(&code.as_str()) {
                 return Err(format!(
-                    "retry: {code:?} is no error code; docs/api.md lists them, such as \"http_unavailable\""
+                    "retry: a try fails of no {code:?}; docs/api.md lists the codes, such as \"http_unavailable\""
                 ));
             }
         }
@@ -117,13 +116,21 @@ mod tests {
 
     #[test]
     fn a_policy_may_say_what_is_permanent() {
-        let policy =
-            RetryPolicy { permanent: vec!["busy".into()], transient: vec!["odd".into()], ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            permanent: vec!["http_throttled".into()],
+            transient: vec!["input_invalid".into()],
+            ..RetryPolicy::default()
+        };
         let is_permanent = |error: &TaskError| policy.is_permanent(error);
-        assert!(is_permanent(&TaskError::transient("busy", "")) && is_permanent(&TaskError::permanent("bad", "")));
-        assert!(!is_permanent(&TaskError::permanent("odd", "")) && !is_permanent(&TaskError::transient("slow", "")));
+        assert!(
+            is_permanent(&TaskError::transient("http_throttled", "")) && is_permanent(&TaskError::permanent("bad", ""))
+        );
+        assert!(
+            !is_permanent(&TaskError::permanent("input_invalid", ""))
+                && !is_permanent(&TaskError::transient("slow", ""))
+        );
         policy.check().expect("a policy");
-        for codes in [vec!["odd".to_owned()], vec![String::new()], vec!["No code".into()]] {
+        for codes in [vec!["input_invalid".to_owned()], vec![String::new()], vec!["worker_lost".into()]] {
             assert!(RetryPolicy { permanent: codes.clone(), ..policy.clone() }.check().is_err(), "{codes:?}");
         }
     }

@@ -95,6 +95,50 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+/// What a try at a task may fail of; `docs/api.md` explains each. Not `worker_lost`, which no try lives to tell.
+pub const ERROR_CODES: &[&str] = &[
+    "bomb",
+    "chunks_missing",
+    "command_failed",
+    "command_killed",
+    "command_left_processes",
+    "command_not_started",
+    "command_output_too_large",
+    "command_timed_out",
+    "http_incomplete",
+    "http_output_too_large",
+    "http_refused",
+    "http_throttled",
+    "http_unavailable",
+    "input_changed",
+    "input_corrupt",
+    "input_encoding",
+    "input_gone",
+    "input_invalid",
+    "input_too_large",
+    "io",
+    "no_link",
+    "no_processor",
+    "no_progress",
+    "nothing_to_archive",
+    "options",
+    "part_without_tag",
+    "processor_panicked",
+    "rejects_unannounced",
+    "result_refused",
+    "result_taken",
+    "source_changed",
+    "source_missing",
+    "state_unavailable",
+    "stopped",
+    "store_changed",
+    "store_refused",
+    "store_unavailable",
+    "survey",
+    "timeout",
+    "too_many_rejects",
+];
+
 /// The code of an error that says: too much, come back later.
 pub const THROTTLED: &str = "http_throttled";
 

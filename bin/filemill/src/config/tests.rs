@@ -77,7 +77,7 @@ fn is_a_key(text: &str) -> bool {
 fn a_setting_reaches_the_engine() {
     let text = format!(
         "{}[buckets.uploads]\nmax_size = \"1MiB\"\n[queues.slow]\nlease = \"90s\"\nmax_running = 2\n\
-         retry = {{ attempts = 9, permanent = [\"http_error\"] }}\n[worker]\ntasks = 7\nchunks = 3\nchunk_size = \"64KiB\"\n",
+         retry = {{ attempts = 9, permanent = [\"http_refused\"] }}\n[worker]\ntasks = 7\nchunks = 3\nchunk_size = \"64KiB\"\n",
         with_rule("queue = \"slow\"")
     );
     let engine = load(&text).expect("config").engine("w".into());
@@ -85,7 +85,7 @@ fn a_setting_reaches_the_engine() {
     let bucket = BucketName::parse("uploads").expect("name");
     assert_eq!(engine.max_size_of(&bucket), 1 << 20);
     let queue = QueueName::parse("slow").expect("name");
-    let retry = RetryPolicy { attempts: 9, permanent: vec!["http_error".into()], ..RetryPolicy::default() };
+    let retry = RetryPolicy { attempts: 9, permanent: vec!["http_refused".into()], ..RetryPolicy::default() };
     let lease = Some(Duration::from_secs(90));
     let settings = QueueSettings { lease, retry: Some(retry.clone()), max_running: Some(2) };
     assert_eq!(engine.queues[&queue], settings);

@@ -46,15 +46,26 @@ pub fn complaints(tree: &Tree) -> Vec<String> {
 }
 
 const FAILURES_PAGE: &str = "docs/api.md";
+/// Where a config's `retry` finds which codes a try may fail of.
+const CODES_SOURCE: &str = "crates/core/src/task.rs";
 
-/// Codes of failures are given wherever something fails; clients read them.
+/// Codes of failures are given wherever something fails; clients read them, and configs name those of tries.
 fn unexplained_failures(tree: &Tree) -> Vec<String> {
     let page = tree.text(FAILURES_PAGE).unwrap_or_default();
+    let source = tree.text(CODES_SOURCE).unwrap_or_default();
+    let listed = source.split("ERROR_CODES").nth(1).and_then(|list| list.split("];").next()).unwrap_or_default();
     let product = tree.ending(".rs").filter(|(path, _)| path.starts_with("crates/") && !is_test_path(path));
-    let codes = product
-        .flat_map(|(path, text)| product_lines(text).filter_map(move |(_, line)| Some((path, failure_code(line)?))));
-    let absent = codes.filter(|(_, code)| !page.contains(&format!("`{code}`")));
-    absent.map(|(path, code)| format!("{FAILURES_PAGE}: does not explain the failure `{code}` ({path})")).collect()
+    let codes = product.flat_map(|(path, text)| {
+        product_lines(text).filter_map(move |(_, line)| Some((path, failure_code(line)?, is_of_a_try(line))))
+    });
+    let complaints = codes.flat_map(|(path, code, is_of_a_try)| {
+        let is_explained = page.contains(&format!("`{code}`"));
+        let is_listed = !is_of_a_try || listed.contains(&format!("\"{code}\""));
+        let unexplained = || format!("{FAILURES_PAGE}: does not explain the failure `{code}` ({path})");
+        let unlisted = || format!("{CODES_SOURCE}: ERROR_CODES does not list `{code}` ({path})");
+        [(!is_explained).then(unexplained), (!is_listed).then(unlisted)]
+    });
+    complaints.flatten().collect()
 }
 
 fn missing(tree: &Tree, reference: &Reference) -> Vec<String> {
@@ -91,6 +102,11 @@ fn failure_code(line: &str) -> Option<&str> {
     marks.iter().find_map(|mark| line.split_once(mark)?.1.split('"').next())
 }
 
+/// `worker_lost` is what a lost try is counted as.
+fn is_of_a_try(line: &str) -> bool {
+    !line.contains("Failure {") && !line.contains("\"worker_lost\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,10 +141,11 @@ mod tests {
     fn a_failure_that_no_page_explains_is_named() {
         let source = "fn a() {\n    TaskError::transient(\"tired\", message)\n}\n#[cfg(test)]\nmod tests {\n    Failure { code: \"x\" }\n}\n";
         let found = unexplained_failures(&Tree::of(&[("crates/a/src/lib.rs", source), (FAILURES_PAGE, "`other`")]));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains("`tired`"), "{found:?}");
-        let page = (FAILURES_PAGE, "it was `tired`");
-        assert_eq!(unexplained_failures(&Tree::of(&[("crates/a/src/lib.rs", source), page])), [""; 0]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|complaint| complaint.contains("`tired`")), "{found:?}");
+        let (page, list) =
+            ((FAILURES_PAGE, "it was `tired`"), (CODES_SOURCE, "pub const ERROR_CODES: &[&str] = &[\"tired\"];"));
+        assert_eq!(unexplained_failures(&Tree::of(&[("crates/a/src/lib.rs", source), page, list])), [""; 0]);
     }
 
     #[test]
