@@ -2,6 +2,7 @@
 
 use crate::access::Reach;
 use crate::ids::{FileId, JobId, KeyId, UploadId};
+use crate::job::JobStatus;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,16 @@ impl EventKind {
         EventKind::JobCancelled,
         EventKind::UploadExpired,
     ];
+
+    /// What the job is from then on, where it ends.
+    pub fn end_of_job(self) -> Option<JobStatus> {
+        match self {
+            EventKind::JobCompleted => Some(JobStatus::Completed),
+            EventKind::JobFailed => Some(JobStatus::Failed),
+            EventKind::JobCancelled => Some(JobStatus::Cancelled),
+            _ => None,
+        }
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

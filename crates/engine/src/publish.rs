@@ -13,14 +13,18 @@ use filemill_core::ports::{
 use tracing::Instrument;
 
 impl Engine {
-    /// Commits, with the deliveries that are due by it, then logs it and rings whoever waits for what it made.
+    /// Commits, with the deliveries that are due by it, then logs it, counts the jobs that ended and rings whoever waits for what it made.
     pub(crate) async fn commit(&self, mut changes: ChangeSet, durability: Durability) -> Result<Committed, StateError> {
         let ports = &self.inner.ports;
         let due = self.add_deliveries(&mut changes);
         let ready = changes.tasks_made_ready();
+        let ended = changes.jobs_ended();
         let lines = state_log::lines_of(&changes);
         let committed = ports.state.commit(changes, durability).await?;
         state_log::write(&lines);
+        for status in ended {
+            metrics::counter!("filemill_jobs_total", "status" => status.as_str()).increment(1);
+        }
         self.add_left_over(&due.left_over, durability).await;
         if !ready.is_empty()
             && let Err(e) = ports.queue.push(&ready).await

@@ -13,6 +13,7 @@ use filemill_core::upload::UploadStatus;
 use filemill_engine::{Chance, CommandError, Compute, Engine, EngineConfig, Interest, NewUpload, Ports, Registry};
 use filemill_memory::{FaultPlan, MemoryOptions, MemoryStore, SimClock, Snapshot};
 use futures::FutureExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 use service::{Service, bucket, build, started};
 use std::future::poll_fn;
@@ -357,6 +358,48 @@ async fn a_removed_input_fails_its_job_with_the_reason() {
         let job = service.ended(&job.input.key).await.remove(0);
         assert_eq!(job.failure.expect("a reason").code, "input_gone");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_job_that_ends_is_counted_once_however_it_ends() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _counts_here = metrics::set_default_local_recorder(&recorder);
+    let counted = |status: &str| {
+        let text = recorder.handle().render();
+        let line = format!("filemill_jobs_total{{status=\"{status}\"}} ");
+        text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |count| count.parse::<u32>().expect("a count"))
+    };
+    let mut rule = hello();
+    rule["output"]["key"] = "{key}{key}".into();
+    let service = started(vec![rule], true, &[]).await;
+    service.put("done", Bytes::from_static(b"x")).await;
+    service.ended("done").await;
+    let too_long = "k".repeat(600);
+    service.put(&too_long, Bytes::from_static(b"x")).await;
+    service.ended(&too_long).await;
+    assert_eq!(["completed", "failed", "cancelled"].map(counted), [1, 1, 0], "one of them was born failed");
+
+    for name in ["cancelled", "replaced", "removed"] {
+        service.put(name, Bytes::from_static(b"x")).await;
+    }
+    // work waits, orders do not
+    service.store.set_room(Some(0));
+    let mut listener = service.engine.listen(None).await.expect("listener");
+    while service.store.snapshot().jobs.len() < 5 {
+        listener.next().await.expect("feed").expect("event");
+    }
+    let waiting = JobQuery { key: Some("cancelled".into()), limit: 1, ..JobQuery::default() };
+    let job = service.engine.jobs(&Principal::service(), waiting).await.expect("jobs").items.remove(0);
+    service.engine.cancel_job(&Principal::service(), &job.id).await.expect("cancelled");
+    service.store.delete(&bucket("uploads"), &service::key("removed"), Precondition::None).await.expect("deleted");
+    service.ended("removed").await;
+    assert_eq!(["completed", "failed", "cancelled"].map(counted), [1, 2, 1]);
+    service.store.set_room(None);
+    service.put("replaced", Bytes::from_static(b"y")).await;
+    service.ended("replaced").await;
+    let of_snapshot = |status| service.store.snapshot().jobs.iter().filter(|job| job.status == status).count();
+    let there = [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled].map(of_snapshot);
+    assert_eq!(["completed", "failed", "cancelled"].map(|status| counted(status) as usize), there);
 }
 
 #[tokio::test(start_paused = true)]

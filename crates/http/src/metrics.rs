@@ -4,6 +4,7 @@
 //! path with an id in it.
 
 use filemill_core::alarm::AlarmStatus;
+use filemill_core::job::JobStatus;
 use filemill_core::time::Timestamp;
 use filemill_engine::{AlarmNow, Health, QueueState};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -38,6 +39,9 @@ fn begin_at_zero() {
         "filemill_derived_refused_total",
     ] {
         counter!(name).increment(0);
+    }
+    for status in JobStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
+        counter!("filemill_jobs_total", "status" => status.as_str()).increment(0);
     }
     for what in ["object", "file"] {
         counter!("filemill_reconcile_repaired_total", "what" => what).increment(0);

@@ -364,6 +364,16 @@ impl ChangeSet {
             })
             .collect()
     }
+
+    /// What becomes of each job that ends by the set. The feed is told so by the same set: an ended job may be stored again,
+    /// for example when what it kept is given up.
+    pub fn jobs_ended(&self) -> Vec<JobStatus> {
+        let ended = self.changes.iter().filter_map(|change| match change {
+            Change::Emit(event) => event.kind.end_of_job(),
+            _ => None,
+        });
+        ended.collect()
+    }
 }
 
 /// Is `given` newer than what is stored? Only then may it replace it.

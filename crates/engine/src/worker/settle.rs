@@ -144,7 +144,6 @@ async fn settled(engine: &Engine, lease: &Lease, before: &Job, after: &Job) {
     if before.status == after.status || !after.status.is_terminal() {
         return;
     }
-    metrics::counter!("filemill_jobs_total", "status" => after.status.as_str()).increment(1);
     if after.status == JobStatus::Completed {
         // a result without bytes left its multipart upload behind
         abandon_multiparts(&inner.ports, before).await;

@@ -84,6 +84,7 @@ async fn metrics_are_prometheus_text() {
         "filemill_http_requests_total{route=\"/v1/jobs/{id}\",method=\"GET\",status=\"404\"} ",
         "filemill_http_request_seconds_bucket{route=\"/v1/jobs/{id}\",method=\"GET\",le=\"0.001\"} ",
         "filemill_jobs{status=\"queued\"} 0",
+        "filemill_jobs_total{status=\"cancelled\"} ",
         "filemill_tasks{state=\"ready\"} 0",
         "filemill_store_up 1",
         "filemill_message_queue_messages{queue=\"orders\",state=\"visible\"} 1",
