@@ -115,7 +115,7 @@ async fn take(
             Ok(()) => done.push(message.receipt),
             Err(why) => {
                 is_outage |= matches!(why, NoObject::NotNow(_));
-                tracing::warn!(queue = %queue, message = %message.id, receives = message.receives, error = %why,
+                tracing::warn!(queue = %queue, message_id = %message.id, receives = message.receives, error = %why,
                     "a message did not become an object; its queue's redrive policy decides");
             }
         }

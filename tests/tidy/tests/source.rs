@@ -53,6 +53,11 @@ fn only_the_binary_prints() {
 }
 
 #[test]
+fn no_log_line_says_message_twice() {
+    hold(rules::log_fields::complaints);
+}
+
+#[test]
 fn the_repository_names_no_machine() {
     hold(rules::places::complaints);
 }

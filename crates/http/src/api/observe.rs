@@ -95,7 +95,7 @@ pub async fn limit_time(request: Request, next: Next) -> Result<Response, Proble
 /// A bug of ours ends one request, not the service.
 pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(message = message.unwrap_or("no message"), "a request panicked");
+    tracing::error!(cause = message.unwrap_or("no message"), "a request panicked");
     Problem::internal().into_response()
 }
 

@@ -7,6 +7,7 @@ pub mod durable;
 pub mod growth;
 pub mod headers;
 pub mod links;
+pub mod log_fields;
 pub mod markers;
 pub mod names;
 pub mod pages;
