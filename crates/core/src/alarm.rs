@@ -202,8 +202,18 @@ pub struct AlarmChange {
     pub at: Timestamp,
     pub from: AlarmStatus,
     pub to: AlarmStatus,
-    pub value: f64,
+    #[serde(default)]
+    pub metric: Option<String>,
+    /// `None`: nobody watches it any more, so that nobody knows.
+    pub value: Option<f64>,
     pub limit: f64,
+}
+
+impl AlarmChange {
+    /// Is it over only because nobody watches it any more?
+    pub fn is_unwatched(&self) -> bool {
+        self.value.is_none()
+    }
 }
 
 /// What follows from a look at a value.
@@ -245,13 +255,13 @@ impl AlarmState {
             AlarmStatus::Pending | AlarmStatus::Raised if !is_bad => AlarmStatus::Ok,
             AlarmStatus::Raised if self.is_to_repeat(rule, now) => {
                 let state = AlarmState { told_at: Some(now), ..self.seen(rule, value) };
-                let notice = Some(state.notice(NoticeKind::AlarmRaised, now));
+                let notice = Some(state.notice(NoticeKind::AlarmRaised, Some(value), self.since, now));
                 return Some(Judgement { state, change: None, notice });
             }
             _ => return None,
         };
         let state = AlarmState { status: next, since: now, ..self.seen(rule, value) };
-        Some(self.followed_by(state, rule.resolve, now))
+        Some(self.followed_by(state, Some(value), rule.resolve, now))
     }
 
     fn seen(&self, rule: &AlarmRule, value: f64) -> AlarmState {
@@ -261,7 +271,7 @@ impl AlarmState {
 
     /// It is over without anybody knowing how: the alarm, or what it is of, is watched no more.
     pub fn unwatched(&self, resolve: bool, now: Timestamp) -> Judgement {
-        self.followed_by(AlarmState { status: AlarmStatus::Ok, since: now, ..self.clone() }, resolve, now)
+        self.followed_by(AlarmState { status: AlarmStatus::Ok, since: now, ..self.clone() }, None, resolve, now)
     }
 
     fn is_to_repeat(&self, rule: &AlarmRule, now: Timestamp) -> bool {
@@ -269,7 +279,8 @@ impl AlarmState {
         rule.repeat.is_some_and(due)
     }
 
-    fn followed_by(&self, mut state: AlarmState, resolve: bool, now: Timestamp) -> Judgement {
+    /// Without a value nobody watches it.
+    fn followed_by(&self, mut state: AlarmState, value: Option<f64>, resolve: bool, now: Timestamp) -> Judgement {
         let kind = match (self.status, state.status) {
             (_, AlarmStatus::Raised) => Some(NoticeKind::AlarmRaised),
             (AlarmStatus::Raised, _) => Some(NoticeKind::AlarmResolved),
@@ -283,15 +294,17 @@ impl AlarmState {
             at: now,
             from: self.status,
             to: state.status,
-            value: state.value,
+            metric: state.metric.clone(),
+            value,
             limit: state.limit,
         });
         let told = kind.filter(|kind| *kind == NoticeKind::AlarmRaised || resolve);
-        let notice = told.map(|kind| state.notice(kind, now));
+        let raised_at = if self.status == AlarmStatus::Raised { self.since } else { now };
+        let notice = told.map(|kind| state.notice(kind, value, raised_at, now));
         Judgement { state, change, notice }
     }
 
-    fn notice(&self, kind: NoticeKind, now: Timestamp) -> Notice {
+    fn notice(&self, kind: NoticeKind, value: Option<f64>, raised_at: Timestamp, now: Timestamp) -> Notice {
         let metric = self.metric.as_deref().and_then(|name| Metric::parse(name).ok());
         let of_rule = metric.is_some_and(|metric| metric.scope() == Scope::EachRule);
         Notice {
@@ -307,10 +320,12 @@ impl AlarmState {
                 "alarm": self.alarm,
                 "metric": self.metric,
                 "of": self.of,
-                "value": self.value,
+                "value": value,
+                "unwatched": value.is_none(),
                 "bound": self.bound,
                 "limit": self.limit,
                 "since": self.since,
+                "raised_at": raised_at,
             }),
         }
     }
@@ -367,6 +382,7 @@ fn percent(part: u64, all: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_millis(1_700_000_000_000).plus(Duration::from_secs(secs))
@@ -421,6 +437,21 @@ mod tests {
     }
 
     #[test]
+    fn its_end_says_since_when_it_was_raised() {
+        let rule = rule(60, Some(60));
+        let mut state = AlarmState::new(&rule.id, None, at(0));
+        let mut told = Vec::new();
+        for (second, value) in [(0, 1.0), (60, 2.0), (120, 3.0), (180, 0.0)] {
+            let judgement = state.judge(&rule, value, at(second)).expect("something changes");
+            state = judgement.state;
+            let notice = judgement.notice.map(|notice| notice.data);
+            told.extend(notice.map(|data| ["value", "since", "raised_at"].map(|field| data[field].clone())));
+        }
+        let line = |value: f64, since, raised_at| [json!(value), json!(at(since)), json!(at(raised_at))];
+        assert_eq!(told, [line(2.0, 60, 60), line(3.0, 60, 60), line(0.0, 180, 60)]);
+    }
+
+    #[test]
     fn what_nobody_watches_any_more_is_over() {
         let raised = AlarmState::new(&rule(0, None).id, Some("gone"), at(0));
         let raised = raised.judge(&rule(0, None), 3.0, at(10)).expect("raised").state;
@@ -429,7 +460,14 @@ mod tests {
         let notice = notice.expect("it is told");
         assert_eq!((notice.kind, &notice.data["metric"]), (NoticeKind::AlarmResolved, &json!("dead.depth")));
         assert_eq!((&notice.data["bound"], &notice.data["limit"]), (&json!("above"), &json!(0.0)));
-        assert_eq!(change.expect("history").to, AlarmStatus::Ok);
+        let change = change.expect("history");
+        assert_eq!((change.to, change.is_unwatched()), (AlarmStatus::Ok, true));
+        let told = ["value", "unwatched", "since", "raised_at"].map(|field| notice.data[field].clone());
+        assert_eq!(
+            told,
+            [Value::Null, json!(true), json!(at(20)), json!(at(10))],
+            "the last figure is not the present one"
+        );
         assert_eq!(raised.unwatched(false, at(20)).notice, None);
     }
 

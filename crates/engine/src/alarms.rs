@@ -246,8 +246,9 @@ impl Engine {
 
 fn tell(change: &AlarmChange) {
     let (alarm, of, value, limit) = (&change.alarm, change.of.as_deref().unwrap_or(""), change.value, change.limit);
+    let unwatched = change.is_unwatched();
     match change.to {
         AlarmStatus::Raised => tracing::warn!(%alarm, of, value, limit, "alarm raised"),
-        _ => tracing::info!(%alarm, of, value, limit, "alarm resolved"),
+        _ => tracing::info!(%alarm, of, value, limit, unwatched, "alarm resolved"),
     }
 }

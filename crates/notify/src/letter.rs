@@ -49,6 +49,9 @@ fn headline(notice: &Notice) -> String {
         NoticeKind::ArchiveReady => format!("Archive ready: {}", word(&notice.data["output"]["key"])),
         NoticeKind::DeadLetterCreated => format!("Gave up: {file}"),
         NoticeKind::AlarmRaised => format!("Alarm {} raised", line(&notice.about)),
+        NoticeKind::AlarmResolved if notice.data["unwatched"] == true => {
+            format!("Alarm {} resolved: it is no longer watched", line(&notice.about))
+        }
         NoticeKind::AlarmResolved => format!("Alarm {} resolved", line(&notice.about)),
     }
 }
@@ -80,7 +83,11 @@ fn paragraph(notice: &Notice) -> String {
     }
     tell("Value", word(&data["value"]));
     tell("Limit", limit(data));
-    tell("Since", word(&data["since"]));
+    match notice.kind {
+        // since when it is over is when it was told
+        NoticeKind::AlarmResolved => tell("Raised", word(&data["raised_at"])),
+        _ => tell("Since", word(&data["since"])),
+    }
     let letter = word(&data["dead_letter"]);
     tell("Letter", letter.clone());
     if !letter.is_empty() {
@@ -163,6 +170,21 @@ mod tests {
         let letter = Letter::of(&[Notice { kind: NoticeKind::AlarmRaised, data, ..failed("", "") }]);
         let said = "Value      12.5\nLimit      at least 5.0 (percent of the jobs that ended in the window failed)\n";
         assert!(letter.text.contains(said) && letter.text.contains("Of         hello"), "{}", letter.text);
+    }
+
+    #[test]
+    fn the_end_of_an_alarm_says_how_long_it_was_raised_and_whether_anybody_still_watches() {
+        let letter = |value: Value| {
+            let data = json!({ "alarm": "dead", "metric": "dead.depth", "value": value, "unwatched": value.is_null(),
+                "bound": "above", "limit": 0.0, "since": "noon", "raised_at": "morning" });
+            Letter::of(&[Notice { kind: NoticeKind::AlarmResolved, about: "dead".into(), data, ..failed("", "") }])
+        };
+        let seen = letter(json!(0.0));
+        assert_eq!(seen.subject, "Alarm dead resolved");
+        assert!(seen.text.contains("Value      0") && seen.text.contains("Raised     morning"), "{}", seen.text);
+        let unwatched = letter(Value::Null);
+        assert_eq!(unwatched.subject, "Alarm dead resolved: it is no longer watched");
+        assert!(!unwatched.text.contains("Value"), "{}", unwatched.text);
     }
 
     #[test]

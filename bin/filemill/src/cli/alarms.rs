@@ -79,7 +79,8 @@ fn print_history(changes: &Listed<Value>) -> Result<()> {
     for row in &changes.views {
         let at = output::time(&text(row, "at"));
         let (value, limit) = (number(row, "value"), number(row, "limit"));
-        table.row([at, text(row, "alarm"), text(row, "of"), text(row, "to"), value, limit]);
+        let became = if row["unwatched"] == true { "unwatched".to_owned() } else { text(row, "to") };
+        table.row([at, text(row, "alarm"), text(row, "of"), became, value, limit]);
     }
     table.print()?;
     if changes.next_cursor.is_some() {

@@ -69,6 +69,8 @@ async fn what_is_watched_no_more_is_resolved() {
         let told: Vec<String> = service.all().await.iter().map(|d| d.notice.kind.to_string()).collect();
         assert_eq!(told, ["alarm.raised", "alarm.resolved"]);
         assert_eq!(service.calls().len(), 2, "each once");
+        let history = service.engine.alarm_history(&AlarmHistoryQuery { limit: 1, ..Default::default() }).await;
+        assert!(history.expect("history").items[0].is_unwatched());
     }
 }
 

@@ -69,13 +69,18 @@ pub struct AlarmChangeView {
     pub from: AlarmStatus,
     #[schema(value_type = String)]
     pub to: AlarmStatus,
-    pub value: f64,
+    pub metric: Option<String>,
+    /// Null if it is unwatched.
+    pub value: Option<f64>,
     pub limit: f64,
+    /// It ended because nobody watches it any more: the alarm, or the rule or queue that it was of, is gone.
+    pub unwatched: bool,
 }
 
 impl From<AlarmChange> for AlarmChangeView {
     fn from(change: AlarmChange) -> Self {
-        let AlarmChange { id, alarm, of, at, from, to, value, limit } = change;
-        AlarmChangeView { id, alarm, of, at, from, to, value, limit }
+        let unwatched = change.is_unwatched();
+        let AlarmChange { id, alarm, of, at, from, to, metric, value, limit } = change;
+        AlarmChangeView { id, alarm, of, at, from, to, metric, value, limit, unwatched }
     }
 }
