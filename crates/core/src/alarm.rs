@@ -7,6 +7,7 @@ use crate::ids::{AlarmChangeId, NoticeId};
 use crate::notice::{Notice, NoticeKind, Receiver};
 use crate::record::{RecordFields, RecordKind, Recorded};
 use crate::rule::{Name, QueueName, RuleId};
+use crate::size::ByteSize;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,6 +42,38 @@ pub enum Unit {
     Bytes,
 }
 
+impl Unit {
+    /// For people: `3`, `5m 12s`, `12.5%`, `32.6 GiB`.
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Unit::Count => plain(value),
+            Unit::Seconds if value < 60.0 => format!("{}s", plain(value)),
+            Unit::Seconds => in_two_units(value as u64),
+            Unit::Percent => format!("{}%", plain(value)),
+            Unit::Bytes => ByteSize(value as u64).to_string(),
+        }
+    }
+}
+
+/// A whole number as one, others to two places.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.2}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// From a minute on.
+fn in_two_units(secs: u64) -> String {
+    let ((large, size), (small, part)) = match secs {
+        ..3600 => (("m", 60), ("s", 1)),
+        ..86_400 => (("h", 3600), ("m", 60)),
+        _ => (("d", 86_400), ("h", 3600)),
+    };
+    match secs % size / part {
+        0 => format!("{}{large}", secs / size),
+        rest => format!("{}{large} {rest}{small}", secs / size),
+    }
+}
+
 type Line = (Metric, &'static str, Scope, Unit, &'static str);
 
 /// One line for each: its name, what there is one of, and what its number is.
@@ -51,12 +84,12 @@ const METRICS: &[Line] = {
     &[
         (DeadDepth, "dead.depth", EachQueue, Count, "dead letters"),
         (QueueDepth, "queue.depth", EachQueue, Count, "tasks that wait"),
-        (QueueOldestAge, "queue.oldest_age", EachQueue, Seconds, "seconds that the oldest ready task has waited"),
-        (JobErrorRate, "job.error_rate", EachRule, Percent, "percent of the jobs that ended in the window failed"),
-        (JobThrottleRate, "job.throttle_rate", EachRule, Percent, "percent of the jobs that ended were throttled"),
+        (QueueOldestAge, "queue.oldest_age", EachQueue, Seconds, "how long the oldest ready task has waited"),
+        (JobErrorRate, "job.error_rate", EachRule, Percent, "failed of the jobs that ended in the window"),
+        (JobThrottleRate, "job.throttle_rate", EachRule, Percent, "throttled of the jobs that ended in the window"),
         (DeliveryFailed, "delivery.failed", Service, Count, "dead deliveries of the last two days"),
         (ReconcileRepaired, "reconcile.repaired", Service, Count, "repairs by reconcile in the window"),
-        (DiskFree, "disk.free", Service, Bytes, "bytes that are free"),
+        (DiskFree, "disk.free", Service, Bytes, "free on the store's disk"),
     ]
 };
 
@@ -469,6 +502,16 @@ mod tests {
             "the last figure is not the present one"
         );
         assert_eq!(raised.unwatched(false, at(20)).notice, None);
+    }
+
+    #[test]
+    fn figures_are_shown_in_their_unit() {
+        let shown = |unit: Unit, values: &[f64]| values.iter().map(|value| unit.shown(*value)).collect::<Vec<_>>();
+        assert_eq!(shown(Unit::Count, &[0.0, 300.0, 2.5]), ["0", "300", "2.5"]);
+        assert_eq!(shown(Unit::Percent, &[100.0, 12.5, 33.333_333]), ["100%", "12.5%", "33.33%"]);
+        assert_eq!(shown(Unit::Bytes, &[34_958_630_912.0, (1u64 << 40) as f64, 12.0]), ["32.6 GiB", "1.0 TiB", "12 B"]);
+        let times = shown(Unit::Seconds, &[0.0, 0.5, 59.0, 300.0, 312.4, 7500.0, 7200.0, 180_000.0]);
+        assert_eq!(times, ["0s", "0.5s", "59s", "5m", "5m 12s", "2h 5m", "2h", "2d 2h"]);
     }
 
     #[test]

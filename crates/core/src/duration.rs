@@ -26,8 +26,11 @@ fn not_a_duration(text: &str) -> String {
 /// The shortest text that [`parse_duration`] reads back.
 pub fn format_duration(d: Duration) -> String {
     let millis = d.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if millis > 0 && millis.is_multiple_of(size) {
+        if millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
     }
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn durations_read_and_write() {
-        for text in ["500ms", "30s", "5m", "12h", "30d"] {
+        for text in ["0s", "500ms", "30s", "5m", "12h", "30d"] {
             assert_eq!(format_duration(parse_duration(text).expect(text)), text);
         }
         assert_eq!(parse_duration("90s").expect("90s"), Duration::from_secs(90));

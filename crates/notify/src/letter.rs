@@ -81,7 +81,7 @@ fn paragraph(notice: &Notice) -> String {
     if notice.rule.is_none() {
         tell("Of", word(&data["of"]));
     }
-    tell("Value", word(&data["value"]));
+    tell("Value", figure(data, "value"));
     tell("Limit", limit(data));
     match notice.kind {
         // since when it is over is when it was told
@@ -97,11 +97,21 @@ fn paragraph(notice: &Notice) -> String {
     lines.join("\n")
 }
 
-/// On which side of it is bad, and what its number is: `above 5 (percent of the jobs that ended in the window failed)`.
+fn metric(alarm: &Value) -> Option<Metric> {
+    alarm["metric"].as_str().and_then(|name| Metric::parse(name).ok())
+}
+
+/// In its metric's unit.
+fn figure(alarm: &Value, field: &str) -> String {
+    let value = &alarm[field];
+    let shown = metric(alarm).zip(value.as_f64()).map(|(metric, value)| metric.unit().shown(value));
+    shown.unwrap_or_else(|| word(value))
+}
+
+/// On which side of it is bad, and what its number is: `above 5% (failed of the jobs that ended in the window)`.
 fn limit(alarm: &Value) -> String {
-    let meaning = alarm["metric"].as_str().and_then(|name| Metric::parse(name).ok()).map(Metric::meaning);
-    let meaning = meaning.map(|meaning| format!(" ({meaning})")).unwrap_or_default();
-    match word(&alarm["limit"]).as_str() {
+    let meaning = metric(alarm).map(|metric| format!(" ({})", metric.meaning())).unwrap_or_default();
+    match figure(alarm, "limit").as_str() {
         "" => String::new(),
         limit => format!("{} {limit}{meaning}", word(&alarm["bound"]).replace('_', " ")),
     }
@@ -168,7 +178,7 @@ mod tests {
         let data = json!({ "alarm": "errors", "metric": "job.error_rate", "of": "hello", "value": 12.5, "bound": "at_least",
             "limit": 5.0, "since": "now" });
         let letter = Letter::of(&[Notice { kind: NoticeKind::AlarmRaised, data, ..failed("", "") }]);
-        let said = "Value      12.5\nLimit      at least 5.0 (percent of the jobs that ended in the window failed)\n";
+        let said = "Value      12.5%\nLimit      at least 5% (failed of the jobs that ended in the window)\n";
         assert!(letter.text.contains(said) && letter.text.contains("Of         hello"), "{}", letter.text);
     }
 

@@ -4,6 +4,7 @@ use crate::client::access::Access;
 use crate::client::views::Listed;
 use crate::output::{self, Table};
 use anyhow::Result;
+use filemill_core::alarm::{Metric, Unit};
 use serde_json::Value;
 
 #[derive(clap::Args)]
@@ -42,8 +43,11 @@ fn text(row: &Value, name: &str) -> String {
     row[name].as_str().unwrap_or_default().to_owned()
 }
 
-fn number(row: &Value, name: &str) -> String {
-    row[name].as_f64().map_or_else(String::new, |n| format!("{:.2}", n).trim_end_matches(".00").to_owned())
+/// In its metric's unit; as a bare number where an older service left it out.
+fn figure(row: &Value, name: &str) -> String {
+    let metric = row["metric"].as_str().and_then(|metric| Metric::parse(metric).ok());
+    let unit = metric.map_or(Unit::Count, Metric::unit);
+    row[name].as_f64().map(|value| unit.shown(value)).unwrap_or_default()
 }
 
 /// Of where it is bad.
@@ -66,8 +70,8 @@ fn print_now(alarms: &Value) -> Result<()> {
             text(row, "status"),
             output::time(&text(row, "since")),
             text(row, "metric"),
-            number(row, "value"),
-            format!("{}{}", sign(&text(row, "bound")), number(row, "limit")),
+            figure(row, "value"),
+            format!("{}{}", sign(&text(row, "bound")), figure(row, "limit")),
             text(row, "for"),
         ]);
     }
@@ -78,7 +82,7 @@ fn print_history(changes: &Listed<Value>) -> Result<()> {
     let mut table = Table::new(&["AT", "ALARM", "OF", "BECAME", "VALUE", "LIMIT"], &[4, 5]);
     for row in &changes.views {
         let at = output::time(&text(row, "at"));
-        let (value, limit) = (number(row, "value"), number(row, "limit"));
+        let (value, limit) = (figure(row, "value"), figure(row, "limit"));
         let became = if row["unwatched"] == true { "unwatched".to_owned() } else { text(row, "to") };
         table.row([at, text(row, "alarm"), text(row, "of"), became, value, limit]);
     }
