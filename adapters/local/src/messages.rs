@@ -167,7 +167,7 @@ pub(crate) fn receive(
                 _ => messages.push(claim(tx, queue.id, row, until, counters)?),
             }
         }
-        if until <= tx.now {
+        if until <= tx.now && !messages.is_empty() {
             // they are visible again at once, and not to be received twice in one call
             break;
         }

@@ -229,6 +229,7 @@ macro_rules! message_queues_suite {
             a_message_received_too_often_becomes_a_dead_letter,
             retention_of_dead_letters_counts_from_the_move,
             dead_letters_make_room_for_the_living,
+            behind_dead_letters_a_claim_of_no_time_finds_the_living,
             without_its_letter_box_a_message_is_received_as_before,
             the_sources_of_a_dead_letter_queue_are_found,
             a_wait_ends_when_a_message_is_sent,

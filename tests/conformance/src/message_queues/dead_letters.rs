@@ -65,6 +65,20 @@ pub async fn dead_letters_make_room_for_the_living(backend: Backend) {
     assert_eq!(letters.visible, 20);
 }
 
+/// M8: with a claim that ends at once, too.
+pub async fn behind_dead_letters_a_claim_of_no_time_finds_the_living(backend: Backend) {
+    with_letters(&backend, 1, Duration::from_secs(86_400)).await;
+    for n in 0..2 {
+        send(&backend, &format!("poison {n}")).await;
+    }
+    assert_eq!(receive(&backend, 10).await.len(), 2);
+    backend.outside.pass(VISIBILITY + TICK).await;
+    send(&backend, "alive").await;
+    let at_once = Receive { visibility: Some(Duration::ZERO), ..wanted(1) };
+    let got = backend.messages.receive(&queue(), at_once).await.expect("receive");
+    assert_eq!(got.iter().map(|m| m.body.as_str()).collect::<Vec<_>>(), ["alive"]);
+}
+
 /// M8
 pub async fn without_its_letter_box_a_message_is_received_as_before(backend: Backend) {
     with_letters(&backend, 1, Duration::from_secs(86_400)).await;
