@@ -48,6 +48,7 @@ pub struct DeliveryView {
     /// As the receiver gets it, but for links, which are made when it is sent.
     pub data: serde_json::Value,
     pub attempts: u32,
+    /// Of the last try that failed. Those who may not inspect see the status of the answer, or that there was none.
     pub last_error: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -67,7 +68,8 @@ impl DeliveryView {
     }
 
     fn of_tenant(delivery: Delivery, who: &Principal, tenant: Option<TenantName>) -> Self {
-        let is_hidden = matches!(delivery.receiver, Receiver::Email { .. }) && !who.may(Scope::Inspect);
+        let may_inspect = who.may(Scope::Inspect);
+        let is_hidden = matches!(delivery.receiver, Receiver::Email { .. }) && !may_inspect;
         let notice = delivery.notice;
         DeliveryView {
             status: delivery.status,
@@ -82,7 +84,7 @@ impl DeliveryView {
             rule: notice.rule,
             data: notice.data,
             attempts: delivery.attempts,
-            last_error: delivery.last_error,
+            last_error: delivery.last_error.map(|error| if may_inspect { error } else { kind_of(&error) }),
             created_at: notice.at,
             last_attempt_at: delivery.last_attempt_at,
             next_attempt_at: delivery.due_at,
@@ -92,6 +94,12 @@ impl DeliveryView {
     }
 }
 
+/// Without names of servers and the addresses that they lead to: these are the operator's affair.
+fn kind_of(error: &str) -> String {
+    let answered = error.strip_prefix("status ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+    answered.map_or_else(|| "the receiver was not reached".to_owned(), |status| format!("status {status}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,9 +107,8 @@ mod tests {
     use filemill_core::audit::Actor;
     use filemill_core::notice::{EmailAddress, Notice};
 
-    #[test]
-    fn addresses_of_people_are_for_those_who_may_inspect() {
-        let notice = Notice {
+    fn notice() -> Notice {
+        Notice {
             id: NoticeId::of("job/1", "job.failed", 1, Timestamp::ZERO),
             kind: NoticeKind::JobFailed,
             at: Timestamp::ZERO,
@@ -111,12 +118,34 @@ mod tests {
             rule: None,
             of: None,
             data: serde_json::Value::Null,
-        };
+        }
+    }
+
+    #[test]
+    fn addresses_of_people_are_for_those_who_may_inspect() {
         let to = EmailAddress::parse("ops@example.org").expect("an address");
-        let delivery = Delivery::new(notice, Receiver::Email { to });
+        let delivery = Delivery::new(notice(), Receiver::Email { to });
         for (role, told) in [(Role::Uploader, "email"), (Role::Viewer, "email:ops@example.org")] {
             let who = Principal { role, ..Principal::unlimited(Actor::named("somebody")) };
             assert_eq!(DeliveryView::of_tenant(delivery.clone(), &who, None).receiver, told);
+        }
+    }
+
+    #[test]
+    fn where_a_receiver_leads_is_for_those_who_may_inspect() {
+        let inside = "hooks.example.org leads to a private address, 10.1.2.3; list it";
+        let cases = [
+            (inside, "the receiver was not reached"),
+            ("status 410: the receiver is gone for good", "status 410"),
+            ("status of 10.1.2.3", "the receiver was not reached"),
+        ];
+        for (error, told) in cases {
+            let failed = Delivery { last_error: Some(error.into()), ..Delivery::new(notice(), Receiver::Live) };
+            for (role, told) in [(Role::Uploader, told), (Role::Viewer, error)] {
+                let who = Principal { role, ..Principal::unlimited(Actor::named("somebody")) };
+                let seen = DeliveryView::of_tenant(failed.clone(), &who, None).last_error;
+                assert_eq!(seen.as_deref(), Some(told), "{role:?}");
+            }
         }
     }
 }
