@@ -37,6 +37,7 @@ mod xml_text;
 
 pub use crate::serve::Patience;
 pub use held::HeldLimit;
+pub(crate) use visitor::OWN;
 
 use crate::pace::{Pace, Rates};
 use crate::serve::incoming;
@@ -156,6 +157,7 @@ impl S3Door {
                 queues,
                 clock: config.clock.clone(),
                 credentials: config.credentials.clone(),
+                engine: config.engine.clone(),
                 regions: [config.region.clone(), USUAL_REGION.to_owned()],
                 public_url: config.public_url,
                 patience: config.patience,

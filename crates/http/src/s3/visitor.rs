@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The name of who holds the service's own key pair.
-const OWN: &str = "admin";
+pub(crate) const OWN: &str = "admin";
 
 /// Somebody with a key pair. Who they say they are is true only once their signature was verified.
 #[derive(Clone)]

@@ -24,6 +24,8 @@ pub struct Claim {
     /// As they were given: the signature covers this text.
     signed_headers: String,
     key: SigningKey,
+    /// The service's own pair opens the queues. What others hear is for those who prove to hold theirs.
+    is_own: bool,
 }
 
 /// Whose request it says it is. Nothing is verified.
@@ -33,7 +35,7 @@ pub fn is_signed_for_queues(headers: &HeaderMap) -> bool {
     credential.is_some_and(|credential| credential.service == SERVICE)
 }
 
-pub fn claim(config: &SqsConfig, protocol: Protocol, head: &Parts) -> Result<Claim, Refusal> {
+pub async fn claim(config: &SqsConfig, protocol: Protocol, head: &Parts) -> Result<Claim, Refusal> {
     if protocol == Protocol::Json && head.uri.query().is_some() {
         return Err(Refusal::unsupported(
             "Parameters and signature go into the body and the headers, not into the URL.",
@@ -49,9 +51,21 @@ pub fn claim(config: &SqsConfig, protocol: Protocol, head: &Parts) -> Result<Cla
     check_date(config, &credential, &amz_date)?;
     let signed_headers = need("SignedHeaders")?.to_owned();
     check_signed(&head.headers, &signed_headers)?;
-    let pair = config.credentials.iter().find(|pair| pair.access_key_id == credential.access_key_id);
-    let key = SigningKey::derive(&pair.ok_or_else(Refusal::unknown_key)?.secret_access_key, &credential);
-    Ok(Claim { signature: need("Signature")?.to_owned(), credential, amz_date, signed_headers, key })
+    let signature = need("Signature")?.to_owned();
+    let (secret, is_own) = secret_of(config, &credential.access_key_id).await?;
+    let key = SigningKey::derive(&secret, &credential);
+    Ok(Claim { signature, credential, amz_date, signed_headers, key, is_own })
+}
+
+/// And whether it is the service's own.
+async fn secret_of(config: &SqsConfig, access_key_id: &str) -> Result<(String, bool), Refusal> {
+    if let Some(pair) = config.credentials.iter().find(|pair| pair.access_key_id == access_key_id) {
+        return Ok((pair.secret_access_key.clone(), true));
+    }
+    let engine = config.engine.as_ref().ok_or_else(Refusal::unknown_key)?;
+    let known = engine.principal_of_access_key(access_key_id).await?;
+    let secret = known.and_then(|_| engine.s3_secret_of(access_key_id)).ok_or_else(Refusal::unknown_key)?;
+    Ok((secret, false))
 }
 
 impl Claim {
@@ -70,7 +84,11 @@ impl Claim {
         );
         let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
         let text = format!("{ALGORITHM}\n{}\n{}\n{digest}", self.amz_date, self.credential.scope());
-        if self.key.verifies(text.as_bytes(), &self.signature) { Ok(()) } else { Err(Refusal::signature()) }
+        match self.key.verifies(text.as_bytes(), &self.signature) {
+            true if self.is_own => Ok(()),
+            true => Err(Refusal::denied()),
+            false => Err(Refusal::signature()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::body::BodyProblem;
 use filemill_core::ports::{MessageError, is_full};
+use filemill_engine::CommandError;
 
 /// `kind` is the JSON protocol's name of the error, `query_code` the code that clients and scripts compare with.
 #[derive(Debug)]
@@ -135,6 +136,11 @@ impl Refusal {
         Refusal::forbidden("UnrecognizedClientException", "InvalidClientTokenId", message)
     }
 
+    pub fn denied() -> Self {
+        let message = "This key may not use the queues: they are open to the service's own key pair alone.";
+        Refusal::forbidden("AccessDeniedException", "AccessDenied", message)
+    }
+
     pub fn signature() -> Self {
         let message = "The signature does not match. Check the secret access key and what is signed.";
         Refusal::forbidden("InvalidSignatureException", "SignatureDoesNotMatch", message)
@@ -169,6 +175,19 @@ impl From<MessageError> for Refusal {
             MessageError::Corrupt(what) => {
                 tracing::error!(%what, "a stored message is corrupt");
                 Refusal::new(500, "InternalFailure", "InternalFailure", "A stored message cannot be read.")
+            }
+        }
+    }
+}
+
+/// Of looking up a key, and of writing the audit log.
+impl From<CommandError> for Refusal {
+    fn from(e: CommandError) -> Self {
+        match e {
+            CommandError::Unavailable(source) | CommandError::Full(source) => MessageError::Unavailable(source).into(),
+            e => {
+                tracing::error!(error = %e, "a key cannot be looked up, or no audit entry be written");
+                Refusal::new(500, "InternalFailure", "InternalFailure", "Something failed inside of the service.")
             }
         }
     }

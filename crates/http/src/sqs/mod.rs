@@ -19,14 +19,18 @@ mod send;
 mod settings;
 mod urls;
 
-use crate::s3::KeyPair;
+use crate::s3::{KeyPair, OWN};
 use crate::serve::incoming::IncomingBody;
-use crate::serve::{Patience, guard};
+use crate::serve::{Patience, PeerAddress, guard};
 use actions::{Action, Order};
 use bytes::Bytes;
 use errors::Refusal;
+use filemill_core::access::Principal;
+use filemill_core::audit::Actor;
+use filemill_core::message::MessageQueueName;
 use filemill_core::ports::{Clock, MessageQueues};
 use filemill_core::time::Timestamp;
+use filemill_engine::Engine;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -48,7 +52,10 @@ const ACCOUNT: &str = "000000000000";
 pub struct SqsConfig {
     pub queues: Arc<dyn MessageQueues>,
     pub clock: Arc<dyn Clock>,
+    /// The service's own: they alone open the queues.
     pub credentials: Vec<KeyPair>,
+    /// Keeps the audit log, and tells other keys from strangers.
+    pub engine: Option<Engine>,
     /// The door's own first.
     pub regions: [String; 2],
     pub public_url: Option<String>,
@@ -68,8 +75,20 @@ struct Call<'a> {
     now: Timestamp,
     /// `http://127.0.0.1:9000`, as the client knows the door.
     base_url: String,
+    engine: Option<&'a Engine>,
+    /// Who orders.
+    actor: Actor,
     /// Long waits end when the door closes.
     stop: &'a CancellationToken,
+}
+
+impl Call<'_> {
+    /// Writes into the audit log what is about to be done to a queue. No commit holds both, so the entry goes before.
+    async fn note(&self, action: &str, queue: &MessageQueueName, detail: Value) -> Result<(), Refusal> {
+        let Some(engine) = self.engine else { return Ok(()) };
+        let who = Principal::unlimited(self.actor.clone());
+        Ok(engine.note(&who, None, action, queue.as_str(), detail).await?)
+    }
 }
 
 impl SqsDoor {
@@ -100,7 +119,7 @@ impl SqsDoor {
 
     /// What is asked for, by a signature that was verified.
     async fn order(&self, protocol: Protocol, head: &Parts, body: IncomingBody) -> Result<Order, Refusal> {
-        let claim = auth::claim(&self.config, protocol, head)?;
+        let claim = auth::claim(&self.config, protocol, head).await?;
         let body = match head.method {
             // all of it is in the URL
             Method::GET => Bytes::new(),
@@ -114,11 +133,14 @@ impl SqsDoor {
     }
 
     async fn act(&self, head: &Parts, order: Order, stop: &CancellationToken) -> Result<(Action, Value), Refusal> {
+        let address = head.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let call = Call {
             queues: &*self.config.queues,
             region: &self.config.regions[0],
             now: self.config.clock.now(),
             base_url: urls::base(&self.config.public_url, &head.headers)?,
+            engine: self.config.engine.as_ref(),
+            actor: Actor { address, ..Actor::named(OWN) },
             stop,
         };
         Ok((order.action, order.action.run(call, &order.input).await?))

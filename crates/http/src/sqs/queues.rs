@@ -28,6 +28,9 @@ pub async fn create(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
         return Err(Refusal::unsupported("Queues have no tags here; leave them out."));
     }
     let settings = settings::apply(MessageQueueSettings::default(), &wish.attributes, &name)?;
+    if let Err(MessageError::NotFound(_)) = call.queues.message_queue(&name).await {
+        call.note("message_queue.create", &name, json!(wish.attributes)).await?;
+    }
     match call.queues.create_queue(&name, &settings).await {
         Err(MessageError::Conflict(_)) => {
             let there = call.queues.message_queue(&name).await?.settings;
@@ -134,6 +137,7 @@ pub async fn set_attributes(call: Call<'_>, body: &[u8]) -> Result<Value, Refusa
     let (name, wish) = of_queue(body)?;
     let there = call.queues.message_queue(&name).await?.settings;
     let settings = settings::apply(there, &wish.attributes, &name)?;
+    call.note("message_queue.set", &name, json!(wish.attributes)).await?;
     match call.queues.set_queue(&name, &settings).await {
         Err(MessageError::NotFound(missing)) if missing != name => Err(no_dead_letters(&missing)),
         other => Ok(other.map(|()| json!({}))?),
@@ -141,11 +145,17 @@ pub async fn set_attributes(call: Call<'_>, body: &[u8]) -> Result<Value, Refusa
 }
 
 pub async fn delete(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
-    call.queues.delete_queue(&of_queue(body)?.0).await?;
+    let name = of_queue(body)?.0;
+    call.queues.message_queue(&name).await?;
+    call.note("message_queue.delete", &name, Value::Null).await?;
+    call.queues.delete_queue(&name).await?;
     Ok(json!({}))
 }
 
 pub async fn purge(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
-    call.queues.purge(&of_queue(body)?.0).await?;
+    let name = of_queue(body)?.0;
+    call.queues.message_queue(&name).await?;
+    call.note("message_queue.purge", &name, Value::Null).await?;
+    call.queues.purge(&name).await?;
     Ok(json!({}))
 }

@@ -1,7 +1,10 @@
 //! A door over the memory store, and a client that writes HTTP by hand.
 
-use filemill_core::ports::Clock;
+use filemill_core::object::BucketName;
+use filemill_core::ports::{Clock, NoNotifier};
+use filemill_core::rule::RuleSet;
 use filemill_core::time::Timestamp;
+use filemill_engine::{Chance, Compute, Engine, EngineConfig, MasterKey, Ports, Registry};
 use filemill_http::s3::{KeyPair, Patience, S3Config, S3Door};
 use filemill_memory::{MemoryOptions, MemoryStore};
 use hmac::{Hmac, KeyInit, Mac};
@@ -56,12 +59,37 @@ impl TestDoor {
         TestDoor::with(Patience::default()).await
     }
 
+    /// Of a whole service.
+    pub async fn of_service() -> (TestDoor, Engine) {
+        let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
+        let mut config =
+            EngineConfig::new("w".into(), BucketName::parse("uploads").expect("a name"), RuleSet::default());
+        config.master_key = Some(MasterKey([7; 32]));
+        let ports = Ports {
+            blobs: store.clone(),
+            state: store.clone(),
+            queue: store.clone(),
+            notifier: Arc::new(NoNotifier),
+            messages: store.clone(),
+            clock: Arc::new(WallClock),
+            processors: Registry::new(std::iter::empty()),
+            compute: Compute::Threads,
+            chance: Chance::from_seed(1),
+        };
+        let engine = Engine::new(ports, config).expect("config");
+        (TestDoor::over(store, |config| config.engine = Some(engine.clone())).await, engine)
+    }
+
     pub async fn with(patience: Patience) -> TestDoor {
         let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
+        TestDoor::over(store, |config| config.patience = patience).await
+    }
+
+    async fn over(store: Arc<MemoryStore>, configure: impl FnOnce(&mut S3Config)) -> TestDoor {
         let keys = vec![KeyPair { access_key_id: KEY_ID.to_owned(), secret_access_key: SECRET.to_owned() }];
         let mut config = S3Config::new(store.clone(), Arc::new(WallClock), keys);
         config.queues = Some(store.clone());
-        config.patience = patience;
+        configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();

@@ -3,5 +3,6 @@
 mod actions;
 mod auth;
 mod client;
+mod orders;
 mod patience;
 mod query;
