@@ -27,6 +27,17 @@ pub struct Lane {
     digested_at: Option<Timestamp>,
 }
 
+/// How notices leave for an address, so that nobody's mailbox is flooded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mails {
+    /// One by one, so many at most.
+    Single(usize),
+    /// In one mail that lists them.
+    Together,
+    /// Not now.
+    Later,
+}
+
 impl Lane {
     pub fn is_down(&self) -> bool {
         self.failures >= limits::LANE_FAILURES_MAX
@@ -55,15 +66,19 @@ impl Lane {
         limits::DELIVERIES_PER_LANE_MAX.saturating_sub(self.running)
     }
 
-    /// Has it had as many single messages within the last minute as it may? Then it gets one that lists the rest, once a
-    /// minute: `Some(false)` says that even that has to wait.
-    pub fn digests(&mut self, now: Timestamp) -> Option<bool> {
+    /// So many single ones within a minute, those on their way included; then one that lists the rest, once a minute.
+    pub fn mails(&mut self, now: Timestamp) -> Mails {
         let minute = Duration::from_secs(60);
         while self.told.front().is_some_and(|at| now.since(*at) >= minute) {
             self.told.pop_front();
         }
-        let is_full = self.told.len() >= limits::MAILS_PER_MINUTE_MAX;
-        is_full.then(|| self.running == 0 && self.digested_at.is_none_or(|at| now.since(at) >= minute))
+        match limits::MAILS_PER_MINUTE_MAX.saturating_sub(self.told.len()) {
+            0 if self.running == 0 && self.digested_at.is_none_or(|at| now.since(at) >= minute) => Mails::Together,
+            0 => Mails::Later,
+            // what is on its way may fail, and then counts for nothing
+            left if left <= self.running => Mails::Later,
+            left => Mails::Single(left - self.running),
+        }
     }
 
     /// When there is room again; `None` if that is when a call ends.
@@ -173,15 +188,30 @@ mod tests {
     #[test]
     fn the_twenty_first_message_within_a_minute_is_a_digest() {
         let mut lane = Lane::default();
-        for _ in 0..limits::MAILS_PER_MINUTE_MAX {
-            assert_eq!(lane.digests(at(5)), None);
+        for sent in 0..limits::MAILS_PER_MINUTE_MAX {
+            assert_eq!(lane.mails(at(5)), Mails::Single(limits::MAILS_PER_MINUTE_MAX - sent));
             lane.started();
             lane.ended(Ok(&()), at(5), 0);
         }
-        assert_eq!(lane.digests(at(6)), Some(true));
+        assert_eq!(lane.mails(at(6)), Mails::Together);
         lane.digested(at(6));
-        assert_eq!(lane.digests(at(30)), Some(false));
-        assert_eq!(lane.digests(at(65)), None, "the minute is over");
+        assert_eq!(lane.mails(at(30)), Mails::Later);
+        assert_eq!(lane.mails(at(65)), Mails::Single(limits::MAILS_PER_MINUTE_MAX), "the minute is over");
+    }
+
+    #[test]
+    fn messages_on_their_way_count() {
+        let mut lane = Lane::default();
+        for _ in 0..limits::MAILS_PER_MINUTE_MAX {
+            lane.started();
+        }
+        assert_eq!(lane.mails(at(0)), Mails::Later, "what follows may still be single ones");
+        lane.ended(Err(&NotifyError::Permanent { message: "no".into() }), at(1), 0);
+        assert_eq!(lane.mails(at(1)), Mails::Single(1));
+        for _ in 1..limits::MAILS_PER_MINUTE_MAX {
+            lane.ended(Ok(&()), at(1), 0);
+        }
+        assert_eq!(lane.mails(at(1)), Mails::Single(1));
     }
 
     #[test]

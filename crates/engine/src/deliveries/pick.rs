@@ -4,7 +4,7 @@ use super::{Called, Lanes, call};
 use crate::Engine;
 use crate::error::CommandError;
 use filemill_core::delivery::Delivery;
-use filemill_core::lane::Lane;
+use filemill_core::lane::{Lane, Mails};
 use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, StateError};
 use filemill_core::record::{RecordKind, RecordOrder, RecordQuery, Recorded, Revised};
@@ -68,12 +68,12 @@ async fn start_lane(
     if room == 0 {
         return Ok(lane.opens_at().filter(|opens| *opens > now).map_or(later, |opens| opens.min(later)));
     }
-    let digest = if is_mail(name) { lane.digests(now) } else { None };
-    let together = match digest {
-        Some(false) => return Ok(later),
-        digest => digest.is_some(),
+    let mails = if is_mail(name) { lane.mails(now) } else { Mails::Single(room) };
+    let (room, together) = match mails {
+        Mails::Single(most) => (room.min(most), false),
+        Mails::Together => (limits::DIGEST_NOTICES_MAX, true),
+        Mails::Later => return Ok(later),
     };
-    let room = if together { limits::DIGEST_NOTICES_MAX } else { room };
     let Found { ready, next } = look(engine, name, lane, room, together).await?;
     let claimed = claim(engine, ready).await?;
     let parcels = if together { vec![claimed] } else { claimed.into_iter().map(|one| vec![one]).collect() };
