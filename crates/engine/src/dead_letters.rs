@@ -108,6 +108,7 @@ impl Engine {
             let ended = letter.clone().ended(DeadLetterStatus::Discarded, end);
             let audited = self.audited_at(who, &letter.bucket, "dead.discard", id, Value::Null);
             if self.let_go(&letter, Some(ended.record(rev + 1)), Some(audited)).await? {
+                tracing::info!(job = %letter.job(), dead_letter = %id, by = %who.name, "dead letter discarded");
                 return Ok(ended);
             }
         }

@@ -90,6 +90,8 @@ impl Engine {
             let changes = ChangeSet::new().with(Change::PutRecord(Box::new(next.record(rev + 1)))).with(audited);
             match self.commit(changes, Durability::Synced).await {
                 Ok(_) => {
+                    let (receiver, event, was) = (next.lane(), next.notice.kind.as_str(), value.status.as_str());
+                    tracing::info!(delivery = %id, receiver, event, was, by = %who.name, "delivery is sent again");
                     self.inner.deliveries.ring();
                     return Ok(next);
                 }

@@ -1,5 +1,6 @@
 //! Dead letters by the REST door: a file that cannot be read is tried, gives up and is put back to work.
 
+use crate::log;
 use crate::service::{Service, bucket, key, request_by, service_with, with_json};
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -102,6 +103,7 @@ async fn many_are_counted_first_and_then_redriven() {
 
 #[tokio::test]
 async fn letters_are_discarded_one_by_one_or_by_filter() {
+    log::begin();
     let service = with_dead_letters(&["a", "b", "c"]).await;
     let all = ids(&service.get("/v1/dead").await.ok());
     let discarded = service.delete(&format!("/v1/dead/{}", all[0])).await.ok();
@@ -112,6 +114,9 @@ async fn letters_are_discarded_one_by_one_or_by_filter() {
     assert!(ids(&service.get("/v1/dead").await.ok()).is_empty());
     let log = service.get("/v1/audit?action=dead.*").await.ok();
     assert_eq!(log["items"].as_array().map(Vec::len), Some(3));
+    for id in &all {
+        assert_eq!(log::lines_with(&["dead letter discarded", &format!("dead_letter={id}")]), 1, "{id}");
+    }
     let job = service.job("b", "failed").await;
     assert_eq!(job["status"], "failed", "it stays failed");
 }

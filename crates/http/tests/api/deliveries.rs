@@ -1,5 +1,6 @@
 //! Deliveries by REST: what an uploader missed, filters, and sending one again.
 
+use crate::log;
 use crate::service::{Service, service_telling};
 use filemill_core::ports::NotifyError;
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ async fn an_uploader_who_was_offline_reads_what_was_told() {
 
 #[tokio::test]
 async fn a_dead_one_is_sent_again_under_the_same_event_id_and_audited() {
+    log::begin();
     let mut answers = vec![Ok(()), Err(NotifyError::permanent("status 410"))];
     let answers = std::sync::Mutex::new(std::mem::take(&mut answers));
     let service = service_telling(move || answers.lock().expect("answers").pop().unwrap_or(Ok(()))).await;
@@ -62,6 +64,8 @@ async fn a_dead_one_is_sent_again_under_the_same_event_id_and_audited() {
     let path = format!("/v1/deliveries/{}", dead["id"].as_str().expect("an id"));
     let again = service.post(&format!("{path}/resend"), json!({})).await.ok();
     assert_eq!((&again["status"], &again["event_id"]), (&json!("pending"), &dead["event_id"]));
+    let id = format!("delivery={}", dead["id"].as_str().expect("an id"));
+    assert_eq!(log::lines_with(&["delivery is sent again", &id]), 1);
     let delivered = to_webhook(&service, "delivered").await;
     assert_eq!((&delivered["id"], &delivered["attempts"]), (&dead["id"], &json!(2)));
     assert_eq!(service.get(&path).await.ok()["event_id"], dead["event_id"]);

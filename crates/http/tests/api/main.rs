@@ -14,6 +14,7 @@ mod findings;
 mod idempotency;
 mod jobs;
 mod keys;
+mod log;
 mod operation;
 mod reconcile;
 mod rejects;

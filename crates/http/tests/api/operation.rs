@@ -1,5 +1,6 @@
 //! Health, metrics, rules, processors, the document.
 
+use crate::log;
 use crate::service::{TOKEN, request, service, with_header, without_token};
 use axum::body::Body;
 use axum::http::Method;
@@ -7,8 +8,6 @@ use filemill_core::message::{MessageQueueName, MessageQueueSettings, NewMessage}
 use filemill_core::ports::MessageQueues;
 use filemill_http::{ApiConfig, ApiDoor};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 #[tokio::test]
 async fn rules_and_processors_are_listed() {
@@ -156,29 +155,9 @@ async fn every_operation_of_the_document_is_described() {
     }
 }
 
-/// Everything that is logged from now on, at every level, by whichever test: a subscriber of one thread alone would miss
-/// what other threads met first.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a log").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn secrets_and_signed_links_never_reach_the_log() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).expect("no other test sets one");
+    log::begin();
     let service = service().await;
     service.put("a", b"x").await;
     let job = service.job("a", "completed").await;
@@ -195,7 +174,7 @@ async fn secrets_and_signed_links_never_reach_the_log() {
     service.fail_stores();
     service.get("/v1/jobs").await.is_problem(503, "unavailable");
 
-    let log = String::from_utf8(log.0.lock().expect("a log").clone()).expect("text");
+    let log = log::text();
     assert!(log.contains("a store is unavailable") && log.contains("/v1/uploads"), "something is logged: {log}");
     for secret in [TOKEN, "wrong-secret", &ticket, links["url"].as_str().expect("url"), "memory.invalid"] {
         assert!(!log.contains(secret), "{secret} is in the log");
