@@ -26,7 +26,21 @@ pub fn read(file: &ConfigFile, told: &NotifyRules) -> Result<Vec<AlarmRule>, Str
         }
         rule_of(alarm, file, told).map_err(|e| format!("alarm {:?}: {e}", alarm.id.as_str()))
     };
-    file.alarms.iter().map(one).collect()
+    let rules = file.alarms.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    check_named(told, &rules)?;
+    Ok(rules)
+}
+
+/// A receiver that is on nothing waits for alarms that name it.
+fn check_named(told: &NotifyRules, alarms: &[AlarmRule]) -> Result<(), String> {
+    let is_named = |receiver: &Receiver| alarms.iter().any(|alarm| alarm.notify.contains(receiver));
+    match told.all().iter().find(|rule| rule.on.is_empty() && !is_named(&rule.receiver)) {
+        Some(rule) => Err(format!(
+            "[[notify]]: {} would be told nothing; give it an `on`, or name it in an alarm's `notify`",
+            rule.receiver.lane()
+        )),
+        None => Ok(()),
+    }
 }
 
 fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<AlarmRule, String> {
@@ -49,6 +63,9 @@ fn rule_of(alarm: &Alarm, file: &ConfigFile, told: &NotifyRules) -> Result<Alarm
     let window = alarm.window.unwrap_or(WINDOW);
     if window.is_zero() || window > limits::ALARM_WINDOW_MAX {
         return Err("window: use \"1s\" to \"1h\"".to_owned());
+    }
+    if alarm.repeat.is_some_and(|every| every.is_zero()) {
+        return Err("repeat: use \"1s\" or more, or leave it out and it is told once".to_owned());
     }
     let counts_jobs = metric.scope() == Scope::EachRule;
     if let Some(kept) = super::times::retention(&file.retention).jobs.filter(|kept| counts_jobs && *kept < window) {
@@ -85,9 +102,23 @@ fn bound(alarm: &Alarm, metric: Metric) -> Result<Bound, String> {
     ];
     let mut given = given.into_iter().flatten();
     match (given.next(), given.next()) {
-        (Some(bound), None) => bound,
+        (Some(bound), None) => bound.and_then(|bound| check_reach(bound, metric)),
         _ => Err("give one of `above`, `at_least`, `below`, `at_most`".to_owned()),
     }
+}
+
+/// No figure is below nothing, and no share above all.
+fn check_reach(bound: Bound, metric: Metric) -> Result<Bound, String> {
+    let is_beyond = match bound {
+        Bound::Above(limit) => metric.unit() == Unit::Percent && limit >= 100.0,
+        Bound::Below(limit) => limit <= 0.0,
+        Bound::AtLeast(_) | Bound::AtMost(_) => false,
+    };
+    if is_beyond {
+        let (metric, limit) = (metric.as_str(), metric.unit().shown(bound.limit()));
+        return Err(format!("{metric} is never {} {limit}", bound.word()));
+    }
+    Ok(bound)
 }
 
 /// A number in the metric's unit: `5`, `"5%"`, `"5m"` or `"1GiB"`.
@@ -97,7 +128,7 @@ fn value(number: &Number, metric: Metric) -> Result<f64, String> {
         Number::Plain(number) => Some(*number),
         Number::Text(text) => in_unit(text.trim(), metric.unit()),
     };
-    let is_possible = |value: &f64| metric.unit() != Unit::Percent || (0.0..=100.0).contains(value);
+    let is_possible = |value: &f64| *value >= 0.0 && (metric.unit() != Unit::Percent || *value <= 100.0);
     read.filter(is_possible).ok_or_else(|| {
         let like = match metric.unit() {
             Unit::Count => "a count, such as 5",

@@ -5,6 +5,7 @@ use super::file::{ConfigFile, Notify, NotifyKind, OneOrMore, Smtp, SmtpTls};
 use filemill_core::message::MessageQueueName;
 use filemill_core::notice::{EmailAddress, NoticeKind, Receiver};
 use filemill_core::notify::{NotifyRule, NotifyRules};
+use filemill_core::object::BucketName;
 use filemill_core::rule::Name;
 use filemill_notify::{Keys, MailSettings, MailTls, Receivers, Settings, UploadWebhooks, WebhookSettings};
 use filemill_outbound::Guard;
@@ -44,6 +45,12 @@ fn receivers_of(
     if let Some(rule) = entry.rule.as_ref().filter(|id| !file.rules.iter().any(|rule| rule.id == **id)) {
         return Err(format!("there is no rule {:?}", rule.as_str()));
     }
+    if let Some(bucket) = entry.bucket.as_ref().filter(|bucket| !is_bucket(file, bucket)) {
+        return Err(format!(
+            "there is no bucket {:?}: neither a [buckets.NAME] nor a rule's `from` or `output.bucket`",
+            bucket.as_str()
+        ));
+    }
     let of_service = |kind: &&NoticeKind| matches!(kind, NoticeKind::AlarmRaised | NoticeKind::AlarmResolved);
     if let (Some(_), Some(kind)) = (&entry.bucket, entry.on.iter().find(of_service)) {
         return Err(format!("{kind} is of no bucket; leave `bucket` out or take another entry for it"));
@@ -71,6 +78,12 @@ fn receivers_of(
             to.all().iter().map(|to| queue(&to.0, file)).collect()
         }
     }
+}
+
+fn is_bucket(file: &ConfigFile, bucket: &BucketName) -> bool {
+    file.buckets.contains_key(bucket)
+        || file.server.default_bucket.as_ref() == Some(bucket)
+        || file.rules.iter().any(|rule| rule.from == *bucket || rule.output.bucket == *bucket)
 }
 
 /// A queue whose messages start a rule would be told of what its messages started, without end.

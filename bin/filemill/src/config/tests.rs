@@ -165,6 +165,8 @@ fn receivers_that_cannot_be_told_are_refused_and_no_secret_is_shown() {
         (smtp, "", "[smtp]"),
         ("h:443", "h", "upload_webhooks"),
         ("id = \"h\"", "id = \"h\"\nrule = \"nope\"", "no rule"),
+        ("id = \"h\"", "id = \"h\"\nbucket = \"nope\"", "no bucket \"nope\""),
+        ("on = [\"job.failed\"]", "", "webhook:h would be told nothing"),
         ("id = \"h\"", "id = \"h\"\nto = \"a@b.org\"", "is for mail"),
     ] {
         let changed = all.replacen(from, to, 1);
@@ -172,6 +174,8 @@ fn receivers_that_cannot_be_told_are_refused_and_no_secret_is_shown() {
         let error = error_of(&changed);
         assert!(error.contains(word) && !error.contains("hunter2"), "{to}: {error}");
     }
+    let named = "[[alarms]]\nid = \"a\"\nmetric = \"dead.depth\"\nabove = 0\nnotify = [\"webhook:h\"]\n";
+    load(&(all.replacen("on = [\"job.failed\"]", "", 1) + named)).expect("it waits for the alarm");
     let queue = "[[notify]]\non = [\"job.failed\"]\nkind = \"queue\"\nto = \"told\"\n";
     let queues = with_rule("from_queue = \"orders\"") + queue;
     assert_eq!(load(&queues).expect("config").notify.message_queues().count(), 1);
@@ -206,6 +210,10 @@ fn alarms_that_mean_nothing_are_refused() {
         ("\"job.error_rate\"\nat_least = \"5%\"", "\"dead.depth\"\nabove = 1\nqueue = \"zz\"", "no queue \"zz\""),
         ("\"job.error_rate\"\nat_least = \"5%\"", "\"dead.depth\"\nabove = 1\nwindow = \"1m\"", "as it is now"),
         ("\"5%\"", "nan", "finite"),
+        ("at_least = \"5%\"", "above = \"100%\"", "job.error_rate is never above 100%"),
+        ("\"job.error_rate\"\nat_least = \"5%\"", "\"dead.depth\"\nbelow = 0", "dead.depth is never below 0"),
+        ("\"job.error_rate\"\nat_least = \"5%\"", "\"dead.depth\"\nabove = -1", "-1 is no limit of dead.depth"),
+        ("for = \"1m\"", "repeat = \"0s\"", "repeat"),
         ("for = \"1m\"", "queue = \"q\"", "of no queue"),
         ("for = \"1m\"", "rule = \"nope\"", "no rule"),
         ("for = \"1m\"", "notify = [\"email:a@b.org\"]", "[smtp]"),
