@@ -18,6 +18,20 @@ pub use metrics_exporter_prometheus::PrometheusHandle;
 /// From a lookup in memory to the request timeout.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// What the sweeper removes for its age.
+const EXPIRES: [&str; 10] = [
+    "object",
+    "job",
+    "event",
+    "upload",
+    "removed_file",
+    "dead_letter",
+    "redrive",
+    "backfill",
+    "derived_objects",
+    "audit",
+];
+
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
 /// Installs the recorder for this process. Call it once, first thing; a second call is an error.
@@ -46,6 +60,9 @@ fn begin_at_zero() {
     for what in ["object", "file"] {
         counter!("filemill_reconcile_repaired_total", "what" => what).increment(0);
     }
+    for what in EXPIRES {
+        counter!("filemill_expired_total", "what" => what).increment(0);
+    }
     for door in ["rest", "s3"] {
         counter!("filemill_accept_failures_total", "door" => door).increment(0);
     }
@@ -56,7 +73,14 @@ fn describe() {
     describe_histogram!("filemill_http_request_seconds", "time to the head of the answer, live feeds excepted");
     describe_counter!("filemill_accept_failures_total", "connections that could not be accepted");
     describe_gauge!("filemill_feed_listeners", "open live feeds");
+    describe_counter!("filemill_s3_requests_total", "requests answered by the S3 door, by operation and status");
+    describe_histogram!("filemill_s3_request_seconds", "time to the head of the answer, by operation");
+    describe_counter!("filemill_s3_bytes_in_total", "bytes of bodies that the S3 door took");
+    describe_counter!("filemill_s3_bytes_out_total", "bytes of the bodies of its answers");
+    describe_counter!("filemill_sqs_requests_total", "requests answered by the SQS door, by action and status");
+    describe_histogram!("filemill_sqs_request_seconds", "time to the answer, with the wait of a long poll");
     describe_gauge!("filemill_jobs", "open jobs by status");
+    describe_counter!("filemill_jobs_total", "jobs that ended, by status");
     describe_gauge!("filemill_tasks", "tasks by state");
     describe_gauge!("filemill_oldest_ready_task_age_seconds", "how long the oldest ready task has waited");
     describe_gauge!("filemill_queue_tasks", "tasks by queue and state");
@@ -74,9 +98,12 @@ fn describe() {
     describe_counter!("filemill_scrub_bytes_total", "stored bytes read again");
     describe_counter!("filemill_scrub_damage_total", "blobs that were found damaged");
     describe_counter!("filemill_scrub_rounds_total", "rounds through all stored bytes that ended");
+    describe_counter!("filemill_store_groups_total", "transactions of the store's writer");
+    describe_counter!("filemill_store_writes_total", "writes in these transactions");
     describe_counter!("filemill_store_corrupt_reads_total", "reads that met a damaged byte");
     describe_counter!("filemill_jobs_revived_total", "open jobs that had no task and got one");
     describe_counter!("filemill_reconcile_repaired_total", "objects and files that no announcement told of");
+    describe_counter!("filemill_expired_total", "objects and records removed for their age");
     describe_counter!("filemill_derived_refused_total", "jobs born failed because enough was made of their upload");
     describe_gauge!("filemill_announcements_waiting", "announcements not yet ingested");
     describe_gauge!("filemill_build_info", "1; the version is a label");

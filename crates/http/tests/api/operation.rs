@@ -84,6 +84,7 @@ async fn metrics_are_prometheus_text() {
         "filemill_http_request_seconds_bucket{route=\"/v1/jobs/{id}\",method=\"GET\",le=\"0.001\"} ",
         "filemill_jobs{status=\"queued\"} 0",
         "filemill_jobs_total{status=\"cancelled\"} ",
+        "filemill_expired_total{what=\"object\"} ",
         "filemill_tasks{state=\"ready\"} 0",
         "filemill_store_up 1",
         "filemill_message_queue_messages{queue=\"orders\",state=\"visible\"} 1",
@@ -94,6 +95,9 @@ async fn metrics_are_prometheus_text() {
         "process_open_fds ",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    for metric in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(text.contains(&format!("# HELP {metric} ")), "{metric} has no HELP");
     }
     service.store.delete_queue(&queue).await.expect("it was there");
     let text = String::from_utf8(service.get("/metrics").await.body.to_vec()).expect("text");

@@ -42,7 +42,21 @@ const REFERENCES: &[Reference] = &[
 
 pub fn complaints(tree: &Tree) -> Vec<String> {
     let failures = unexplained_failures(tree);
-    REFERENCES.iter().flat_map(|reference| missing(tree, reference)).chain(failures).collect()
+    let metrics = undescribed_metrics(tree);
+    REFERENCES.iter().flat_map(|reference| missing(tree, reference)).chain(failures).chain(metrics).collect()
+}
+
+const DESCRIPTIONS: &str = "crates/http/src/metrics.rs";
+
+/// What is counted anywhere is described in one place, for the HELP lines of `/metrics`.
+fn undescribed_metrics(tree: &Tree) -> Vec<String> {
+    let described: Vec<&str> =
+        tree.text(DESCRIPTIONS).unwrap_or_default().lines().filter_map(described_metric).collect();
+    let product = tree.ending(".rs").filter(|(path, _)| !is_test_path(path));
+    let counted = product
+        .flat_map(|(path, text)| product_lines(text).filter_map(move |(_, line)| Some((path, counted_metric(line)?))));
+    let absent = counted.filter(|(_, name)| !described.contains(name));
+    absent.map(|(path, name)| format!("{DESCRIPTIONS}: does not describe `{name}` ({path})")).collect()
 }
 
 const FAILURES_PAGE: &str = "docs/api.md";
@@ -96,6 +110,13 @@ fn described_metric(line: &str) -> Option<&str> {
     line.trim().strip_prefix("describe_")?.split('"').nth(1)
 }
 
+/// The name in `metrics::counter!("name", ...)`.
+fn counted_metric(line: &str) -> Option<&str> {
+    let marks = ["counter!(\"", "gauge!(\"", "histogram!(\""];
+    let is_description = line.contains("describe_");
+    marks.iter().find_map(|mark| line.split_once(mark)?.1.split('"').next()).filter(|_| !is_description)
+}
+
 /// `io` of `TaskError::transient("io", ...)` and of `Failure { code: "io".into(), ... }`.
 fn failure_code(line: &str) -> Option<&str> {
     let marks = ["ProcessError::input(\"", "TaskError::permanent(\"", "TaskError::transient(\"", "Failure { code: \""];
@@ -135,6 +156,14 @@ mod tests {
             let tree = Tree::of(&[(reference.source, declared(reference.source)), (reference.page, page)]);
             assert_eq!(missing(&tree, reference), [""; 0]);
         }
+    }
+
+    #[test]
+    fn a_metric_that_is_not_described_is_named() {
+        let source = "fn a() {\n    metrics::counter!(\"songs\", \"of\" => who).increment(1);\n}\n";
+        let described = |text| undescribed_metrics(&Tree::of(&[("crates/a/src/lib.rs", source), (DESCRIPTIONS, text)]));
+        assert_eq!(described("    describe_counter!(\"songs\", \"sung\");\n"), [""; 0]);
+        assert!(described("    describe_counter!(\"tunes\", \"sung\");\n")[0].contains("`songs`"));
     }
 
     #[test]
