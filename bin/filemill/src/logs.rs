@@ -43,10 +43,23 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Started> {
         traces
     });
     tracing_subscriber::registry().with(layers).init();
+    #[cfg(not(feature = "otel"))]
+    if let Some(variable) = collector_in_vain(|name| std::env::var(name).ok()) {
+        tracing::warn!(variable, "no traces are sent: this binary was built without the feature otel");
+    }
     Ok(Started {
         #[cfg(feature = "otel")]
         _traces: traces,
     })
+}
+
+/// The variable that names a collector, of which this binary knows nothing.
+#[cfg(not(feature = "otel"))]
+fn collector_in_vain(value_of: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    let is_off = value_of("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        || value_of("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
+    let mut names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"].into_iter();
+    names.find(|name| !is_off && value_of(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn layer_of<W>(format: LogFormat, writer: W, in_colours: bool) -> Box<dyn Layer<Registry> + Send + Sync>
@@ -116,6 +129,20 @@ mod tests {
             tracing::warn!(bucket = "uploads", %key, what = key, "object expired");
         });
         String::from_utf8(lines.0.lock().expect("no panic in here").clone()).expect("text")
+    }
+
+    #[cfg(not(feature = "otel"))]
+    #[test]
+    fn a_collector_that_gets_nothing_is_noticed_unless_nothing_is_wanted() {
+        let noticed = |given: &'static [(&str, &str)]| {
+            let value_of = |name: &str| given.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+            collector_in_vain(value_of)
+        };
+        assert_eq!(noticed(&[]), None);
+        assert_eq!(noticed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), None);
+        assert_eq!(noticed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "x")]), Some("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        assert_eq!(noticed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "x"), ("OTEL_SDK_DISABLED", "true")]), None);
+        assert_eq!(noticed(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "x"), ("OTEL_TRACES_EXPORTER", "none")]), None);
     }
 
     #[test]
