@@ -40,6 +40,8 @@ const STATE_SLOPE_MAX: f64 = 0.01;
 const DESCRIPTORS_SPREAD_MAX: u64 = 16;
 /// The write-ahead log is restarted at 64 MiB; twice that is out of hand.
 const LOG_BYTES_MAX: u64 = 128 << 20;
+/// Of the service's log, shown where a soak fails: its folder goes.
+const LAST_LINES_BYTES: u64 = 4096;
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Clients that wait for nothing but their answer bring more than is worked off, by as much as the expiry of objects costs.
 const CALIBRATION_DRAIN_MAX: Duration = Duration::from_secs(300);
@@ -68,7 +70,24 @@ struct Look {
 
 pub fn run(args: &Args) -> Result<()> {
     let workplace = Workplace::new(args.dir.as_deref(), args.filemill.as_deref())?;
-    let service = Service::start_with(&workplace, "soak", &config())?;
+    soak_in(&workplace, args).with_context(|| {
+        let last = last_lines(&workplace.path().join("soak/log")).unwrap_or_else(|e| e.to_string());
+        format!("the service's last lines:\n{last}")
+    })
+}
+
+fn last_lines(log: &Path) -> Result<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut log = fs::File::open(log)?;
+    let behind = log.metadata()?.len().saturating_sub(LAST_LINES_BYTES);
+    log.seek(SeekFrom::Start(behind))?;
+    let mut text = Vec::new();
+    log.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn soak_in(workplace: &Workplace, args: &Args) -> Result<()> {
+    let service = Service::start_with(workplace, "soak", &config())?;
     let data = workplace.folder("soak")?.join("data");
     let Calibration { sent, capacity } = calibrate(&service)?;
     let rate = capacity * SHARE;

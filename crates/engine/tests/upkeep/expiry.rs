@@ -60,7 +60,7 @@ async fn who_removed_much_does_not_rest_for_it() {
     tokio::time::sleep(KEPT - Duration::from_secs(61)).await;
     service.store.set_faults(FaultPlan { seed: 1, delay: 1.0, delay_max: Duration::from_secs(1), ..FaultPlan::none() });
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert!((10..1200).contains(&objects_in(&service, "uploads").await), "it is slow");
+    assert!(objects_in(&service, "uploads").await > 10, "it is slow");
     tokio::time::sleep(Duration::from_secs(280)).await;
     assert_eq!(objects_in(&service, "uploads").await, 0);
 }

@@ -88,7 +88,8 @@ pub async fn back_up(
                 tracing::info!(files = done.files, bytes = done.bytes, damaged = done.damaged.len(), "backup made")
             }
             Err(e) => {
-                tracing::error!(error = %e, "the backup was broken off");
+                let cause = std::error::Error::source(&e).map(tracing::field::display);
+                tracing::error!(error = %e, cause, "the backup was broken off");
                 // the client sees its connection end in an error, and no manifest
                 let _gone = pieces.blocking_send(Err(io::Error::other("the backup was broken off")));
             }
