@@ -65,7 +65,7 @@ fn plain(value: f64) -> String {
 fn in_two_units(secs: u64) -> String {
     let ((large, size), (small, part)) = match secs {
         ..3600 => (("m", 60), ("s", 1)),
-        ..86_400 => (("h", 3600), ("m", 60)),
+        3600..86_400 => (("h", 3600), ("m", 60)),
         _ => (("d", 86_400), ("h", 3600)),
     };
     match secs % size / part {
