@@ -228,6 +228,8 @@ async fn wherever_the_process_aborts_nothing_that_was_answered_is_lost() {
     if let Some(dir) = std::env::var_os(CRASH_DIR) {
         // the process that aborts
         let _scenario = FailScenario::setup();
+        // the harness has begun a line, which would take the first entry with it
+        println!();
         return work(Path::new(&dir), std::env::var_os(CRASH_MUCH).is_some(), &mut |line| println!("{line}")).await;
     }
     // no other case's failpoints meanwhile
