@@ -280,7 +280,7 @@ fn unknown_ids_are_404_whatever_they_look_like() {
 fn bodies_that_are_not_what_was_agreed_are_refused_with_their_place() {
     let walk = Walk::begin();
     let (deep, number) = (format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), "9".repeat(100_000));
-    let malformed = ["", "{", "nul", "{\"FIELD\": GOOD,}", "{\"FIELD\": GOOD} x", "{FIELD: 1}", "\u{feff}{}"];
+    let malformed = ["{", "nul", "{\"FIELD\": GOOD,}", "{\"FIELD\": GOOD} x", "{FIELD: 1}", "\u{feff}{}"];
     for operation in walk.operations() {
         let Some(schema) = operation.body_schema() else { continue };
         let (method, target) = (operation.method.as_str(), operation.target());
