@@ -1,7 +1,7 @@
 //! A soak: the service at seven tenths of what it can do, for minutes or hours, and whether it stays as it was: memory that
 //! does not creep, descriptors that do not pile up, a state file and a log that stay bounded, and at the end one completed
-//! job for each upload. Each unit of load is an upload that starts a job. Objects are kept for a minute and records for ten, so that the
-//! service removes as many as come. A verdict that is broken ends the program with an error.
+//! job for each upload. Each unit of load is an upload that starts a job. Objects are kept for a minute and records for ten, so
+//! that the service removes as many as come. A verdict that is broken ends the program with an error.
 
 use crate::connection::Connection;
 use crate::input;
@@ -38,7 +38,7 @@ const STATE_LOOKS_MIN: usize = 60;
 /// Of the mean, in ten minutes.
 const STATE_SLOPE_MAX: f64 = 0.01;
 const DESCRIPTORS_SPREAD_MAX: u64 = 16;
-/// The write-ahead log is restarted at 64 MiB; twice that is out of hand.
+/// The write-ahead log is asked to restart at 32 MiB and again with each 16; four times that is out of hand.
 const LOG_BYTES_MAX: u64 = 128 << 20;
 /// Of the service's log, shown where a soak fails: its folder goes.
 const LAST_LINES_BYTES: u64 = 4096;
