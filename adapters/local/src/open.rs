@@ -108,7 +108,7 @@ impl LocalStore {
         let stages = Stages { blobs: Arc::clone(&blobs), chores: chores.clone(), flusher: Flusher::start()? };
         Ok(Arc::new(LocalStore {
             writer: Some(writer),
-            readers: Arc::new(Readers::new(path)),
+            readers: Readers::start(path)?,
             blobs,
             stages,
             bells,

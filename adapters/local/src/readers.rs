@@ -1,35 +1,100 @@
 //! Read-only connections.
 //!
 //! A look-up of a row or two by key is microseconds and happens where it is asked: handing it to another thread and
-//! waiting to be woken costs several times as much. Whatever reads more rows runs off the async threads.
+//! waiting to be woken costs several times as much. Whatever reads more rows runs on the readers' own few threads: those
+//! of the runtime's pool would each come by in turn, so that none would ever rest and end.
 //!
 //! In write-ahead mode readers and the writer do not wait for one another; a reader sees what was committed when its
 //! first statement began.
 
 use crate::failure::{Halt, Step, StoreFailure};
+use crossbeam_channel::{Receiver, Sender};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
-/// Connections at most: more than the cores of a small machine would only cost memory.
-const READERS_MAX: usize = 4;
+/// More than the cores of a small machine would only cost memory.
+const THREADS: usize = 4;
 /// Page cache of one reader; the operating system's cache does the rest.
 const CACHE_KIB: i32 = 512;
 
+/// The handle to the threads.
 pub(crate) struct Readers {
+    pub(crate) connections: Arc<Connections>,
+    /// There until they are told to end.
+    queue: Option<Sender<Query>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// With its answer on the way back.
+type Query = Box<dyn FnOnce(&Connections) + Send>;
+
+/// One for each query that runs.
+pub(crate) struct Connections {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Readers { path, idle: Mutex::default(), permits: Arc::new(Semaphore::new(READERS_MAX)) }
+    pub(crate) fn start(path: PathBuf) -> io::Result<Self> {
+        let (queue, queries) = crossbeam_channel::unbounded();
+        let connections = Arc::new(Connections { path, idle: Mutex::default() });
+        let thread = |_| {
+            let (queries, connections) = (queries.clone(), Arc::clone(&connections));
+            let thread = std::thread::Builder::new().name("filemill-reader".into());
+            thread.spawn(move || answer_all(&queries, &connections))
+        };
+        let threads = (0..THREADS).map(thread).collect::<io::Result<_>>()?;
+        Ok(Readers { connections, queue: Some(queue), threads })
     }
 
-    /// For a few rows by key. Several statements of `query` see one state.
+    /// For lists. Several statements of `query` see one state. Nothing is read for those who have gone meanwhile.
+    pub(crate) async fn read<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Step<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreFailure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let query: Query = Box::new(move |connections| {
+            if !reply.is_closed() {
+                // the asker may go at any time
+                let _ = reply.send(connections.look(query));
+            }
+        });
+        let sent = self.queue.as_ref().is_some_and(|queue| queue.send(query).is_ok());
+        let answered = if sent { answer.await.ok() } else { None };
+        answered.unwrap_or_else(|| Err(StoreFailure::unavailable("the readers did not answer").into()))
+    }
+
+    /// What was asked before is answered before.
+    pub(crate) fn stop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reader's thread ended by a panic");
+            }
+        }
+        self.connections.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn answer_all(queries: &Receiver<Query>, connections: &Connections) {
+    for query in queries {
+        // who asked hears it from the reply that is gone
+        if catch_unwind(AssertUnwindSafe(|| query(connections))).is_err() {
+            tracing::error!("a read panicked");
+        }
+    }
+}
+
+impl Connections {
+    /// For a few rows by key, and for walks that have a thread of their own. Several statements of `query` see one state.
     pub(crate) fn look<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
         let db = self.take().map_err(|e| E::from(e.into()))?;
         let outcome = in_one_snapshot(&db, query);
@@ -41,27 +106,6 @@ impl Readers {
             Err(Halt::Refused(why)) => Err(why),
             Err(Halt::Failed(e)) => Err(StoreFailure::from(e).into()),
         }
-    }
-
-    /// For lists. Several statements of `query` see one state.
-    pub(crate) async fn read<T, E, F>(self: &Arc<Self>, query: F) -> Result<T, E>
-    where
-        F: FnOnce(&Connection) -> Step<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreFailure> + Send + 'static,
-    {
-        let closed = |why: &dyn std::fmt::Display| E::from(StoreFailure::unavailable(why));
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|e| closed(&e))?;
-        let readers = Arc::clone(self);
-        let work = move || {
-            let _permit = permit;
-            readers.look(query)
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(closed(&e)))
-    }
-
-    pub(crate) fn close_idle(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn take(&self) -> Result<Connection, rusqlite::Error> {

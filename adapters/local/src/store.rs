@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 pub struct LocalStore {
     /// There until the store is dropped.
     pub(crate) writer: Option<Writer>,
-    pub(crate) readers: Arc<Readers>,
+    pub(crate) readers: Readers,
     pub(crate) blobs: Arc<BlobFolder>,
     pub(crate) stages: Stages,
     pub(crate) bells: Arc<Bells>,
@@ -71,7 +71,7 @@ impl LocalStore {
     }
 
     pub(crate) fn look<T, E: From<StoreFailure>>(&self, query: impl FnOnce(&Connection) -> Step<T, E>) -> Result<T, E> {
-        self.readers.look(query)
+        self.readers.connections.look(query)
     }
 
     pub(crate) async fn read<T, E, F>(&self, query: F) -> Result<T, E>
@@ -109,7 +109,7 @@ impl LocalStore {
 }
 
 impl Drop for LocalStore {
-    /// Ends both threads; the lock goes last, with the fields.
+    /// Ends the threads; the lock goes last, with the fields.
     fn drop(&mut self) {
         drop(self.writer.take());
         let ended = self.threads.writer.take().map(JoinHandle::join);
@@ -117,7 +117,7 @@ impl Drop for LocalStore {
             tracing::error!("the writer's thread ended by a panic");
         }
         // the last connection to close carries the log into the database, which a reader's could not
-        self.readers.close_idle();
+        self.readers.stop();
         self.chores.stop();
         let ended = self.threads.housekeeper.take().map(JoinHandle::join);
         if matches!(ended, Some(Err(_))) {
