@@ -10,19 +10,22 @@ use crate::named_options::NamedOptions;
 use filemill_core::chunks::{ChunkPlan, Cut, Survey};
 use filemill_core::limits::IO_BLOCK_BYTES;
 use filemill_core::line_survey::survey_lines;
-use filemill_core::ports::{Chunk, ChunkReport, InputFacts, ProcessError, Processor, ProcessorSpec, Transform, Work};
+use filemill_core::ports::{
+    Chunk, ChunkReport, InputFacts, Load, ProcessError, Processor, ProcessorSpec, Transform, Work,
+};
 use filemill_outbound::{Exchange, Guard, Outbound, OutboundLimits, Request};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// How often somebody is asked whether the work is still wanted, while the service is silent.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How often somebody is asked whether the work is still wanted, and told whether bytes moved.
+const PAUSE: Duration = Duration::from_millis(20);
 const TIMEOUT_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Headers that are ours or the protocol's.
 const OWN_HEADERS: &[&str] = &[
@@ -206,7 +209,8 @@ impl HttpTransform {
         hex::encode(&hash.finalize()[..16])
     }
 
-    /// Posts `work.input`, while another thread gives signs of life and cancels what is not wanted any more.
+    /// Posts `work.input`, while another thread gives signs of life, says whether it rests, and cancels what is not wanted any
+    /// more.
     fn exchange(
         &self,
         headers: &[(String, String)],
@@ -215,18 +219,21 @@ impl HttpTransform {
     ) -> Result<(), ProcessError> {
         let exchange = self.service.outbound.exchange();
         let pulse = work.pulse;
+        let moved = AtomicBool::new(true);
+        pulse.takes(Load::Half);
         let outcome = thread::scope(|scope| {
             let (_done, over) = mpsc::channel::<()>();
-            let exchange = &exchange;
+            let (exchange, moved) = (&exchange, &moved);
             scope.spawn(move || {
                 while over.recv_timeout(PAUSE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    pulse.takes(if moved.swap(false, Ordering::Relaxed) { Load::Half } else { Load::Rest });
                     pulse.beat();
                     if pulse.is_stopped() {
                         exchange.cancel();
                     }
                 }
             });
-            self.converse(exchange, headers, body_bytes, work)
+            self.converse(exchange, headers, body_bytes, work, moved)
         });
         match outcome {
             Err(_) if pulse.is_stopped() => Err(ProcessError::Io(io::Error::other("the work was stopped"))),
@@ -240,18 +247,36 @@ impl HttpTransform {
         headers: &[(String, String)],
         body_bytes: Option<u64>,
         work: &mut Work<'_>,
+        moved: &AtomicBool,
     ) -> Result<(), ProcessError> {
         let name = &self.service.name;
-        let request = Request { url: &self.service.http.url, headers, body: work.input, body_bytes };
+        let mut body = Moving { inner: &mut *work.input, moved };
+        let request = Request { url: &self.service.http.url, headers, body: &mut body, body_bytes };
         let mut response = exchange.post(request).map_err(|e| outcome::failed(name, e))?;
         outcome::check_status(name, &response)?;
         let mut block = vec![0; IO_BLOCK_BYTES];
         loop {
             match response.read_block(&mut block).map_err(|e| outcome::failed(name, e))? {
                 0 => return Ok(()),
-                read => work.output.write_all(&block[..read])?,
+                read => {
+                    moved.store(true, Ordering::Relaxed);
+                    work.output.write_all(&block[..read])?;
+                }
             }
         }
+    }
+}
+
+/// What is read of it has moved.
+struct Moving<'a> {
+    inner: &'a mut dyn Read,
+    moved: &'a AtomicBool,
+}
+
+impl Read for Moving<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.moved.store(true, Ordering::Relaxed);
+        self.inner.read(buf)
     }
 }
 

@@ -30,7 +30,7 @@ pub struct EngineConfig {
     pub queues: BTreeMap<QueueName, QueueSettings>,
     /// Tasks in flight; most of their time they wait for the disk.
     pub tasks_max: u32,
-    /// Chunk tasks at a time: as many as there are cores.
+    /// Cores for chunk tasks. Work elsewhere takes half of one, or none while it rests.
     pub chunks_max: u32,
     pub chunk_limits: ChunkLimits,
     /// Objects that are made of one upload, over all generations.

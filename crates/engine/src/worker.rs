@@ -3,6 +3,7 @@
 //! One loop per process leases as much as there is room for; each lease runs as a task of its own. `stop` ends the
 //! leasing, then the running tasks finish or are given back.
 
+mod cores;
 mod keep_alive;
 mod pause;
 mod settle;
@@ -11,6 +12,7 @@ mod suspects;
 
 use crate::Engine;
 use crate::steps::{Done, Step, Stopped, Watch};
+use cores::{Cores, Share};
 use filemill_core::job::Job;
 use filemill_core::lifecycle::Happening;
 use filemill_core::limits;
@@ -21,7 +23,6 @@ use pause::Pause;
 use settle::{drop_task, release, settle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use suspects::{Suspects, Turn};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use tracing::Instrument;
 
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let ports = &engine.inner.ports;
-    let chunks_running = Arc::new(AtomicU32::new(0));
+    let cores = Arc::new(Cores::default());
     let give_back = CancellationToken::new();
     let mut running = JoinSet::new();
     let mut pause = Pause::default();
@@ -41,7 +42,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
             continue;
         }
         let room = engine.inner.config.tasks_max.saturating_sub(u32::try_from(running.len()).unwrap_or(u32::MAX));
-        let leases = match lease(engine, room, chunks_running.load(Ordering::Acquire)).await {
+        let leases = match lease(engine, room, cores.left(engine.inner.config.chunks_max)).await {
             Ok(leases) => leases,
             Err(e) => {
                 tracing::warn!(error = %e, "the queue gives no leases");
@@ -51,9 +52,9 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
         };
         let leased = !leases.is_empty();
         for lease in leases {
-            let counted = (lease.task.id.kind == TaskKind::Chunk).then(|| RunningChunk::count(&chunks_running));
+            let share = (lease.task.id.kind == TaskKind::Chunk).then(|| Share::of(&cores));
             let turn = suspects.turn(&lease);
-            running.spawn(hold(engine.clone(), lease, turn, counted, give_back.clone()));
+            running.spawn(hold(engine.clone(), lease, turn, share, give_back.clone()));
         }
         if leased {
             continue;
@@ -63,6 +64,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
             () = stop.cancelled() => {}
             Some(_) = running.join_next() => {}
             () = ports.queue.ready(), if room > 0 => {}
+            () = cores.freed() => {}
             () = ports.clock.sleep(limits::WORKER_POLL) => {}
         }
     }
@@ -72,8 +74,8 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 impl Engine {
     /// Leases one task and works on it; false if none is ready. For tests that choose the order of things themselves.
     pub async fn work_once(&self) -> Result<bool, StateError> {
-        let Some(lease) = lease(self, 1, 0).await?.pop() else { return Ok(false) };
-        work(self, lease, CancellationToken::new()).await;
+        let Some(lease) = lease(self, 1, self.inner.config.chunks_max).await?.pop() else { return Ok(false) };
+        work(self, lease, Watch::default(), CancellationToken::new()).await;
         Ok(true)
     }
 }
@@ -89,7 +91,7 @@ async fn drain(engine: &Engine, mut running: JoinSet<()>, give_back: Cancellatio
     while running.join_next().await.is_some() {}
 }
 
-async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Lease>, StateError> {
+async fn lease(engine: &Engine, room: u32, max_chunks: u32) -> Result<Vec<Lease>, StateError> {
     if room == 0 {
         return Ok(Vec::new());
     }
@@ -98,48 +100,32 @@ async fn lease(engine: &Engine, room: u32, chunks_running: u32) -> Result<Vec<Le
     let wanted = LeaseRequest {
         worker: config.worker.clone(),
         max: room,
-        max_chunks: config.chunks_max.saturating_sub(chunks_running),
+        max_chunks,
         duration: config.lease,
         max_running: limits.collect::<BTreeMap<_, _>>(),
     };
     engine.inner.ports.queue.lease(wanted).await
 }
 
-/// A leased chunk, counted so that the loop knows its room: from its lease on, not only when it gets to run, or the next
-/// lease takes more than may be worked on. Until it is dropped.
-struct RunningChunk(Arc<AtomicU32>);
-
-impl RunningChunk {
-    fn count(chunks_running: &Arc<AtomicU32>) -> Self {
-        chunks_running.fetch_add(1, Ordering::AcqRel);
-        RunningChunk(chunks_running.clone())
-    }
-}
-
-impl Drop for RunningChunk {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-async fn hold(engine: Engine, lease: Lease, turn: Turn, counted: Option<RunningChunk>, give_back: CancellationToken) {
+async fn hold(engine: Engine, lease: Lease, turn: Turn, share: Option<Share>, give_back: CancellationToken) {
+    let watch = share.as_ref().map_or_else(Watch::default, |share| Watch::telling(share.teller()));
     match turn {
-        Turn::Now => work(&engine, lease, give_back).await,
-        Turn::Watched(permit) => suspects::watched(&engine, permit, work(&engine, lease, give_back)).await,
+        Turn::Now => work(&engine, lease, watch, give_back).await,
+        Turn::Watched(permit) => suspects::watched(&engine, permit, work(&engine, lease, watch, give_back)).await,
         Turn::Later => suspects::put_off(&engine, lease).await,
     }
-    drop(counted);
+    drop(share);
 }
 
 /// From the lease to the commit.
-async fn work(engine: &Engine, lease: Lease, give_back: CancellationToken) {
+async fn work(engine: &Engine, lease: Lease, watch: Watch, give_back: CancellationToken) {
     let TaskId { job, run, kind, index } = &lease.task.id;
     let attempt = lease.task.attempts;
     let span = tracing::debug_span!("task", %job, run, kind = ?kind, index, attempt);
-    work_on(engine, lease, give_back).instrument(span).await;
+    work_on(engine, lease, watch, give_back).instrument(span).await;
 }
 
-async fn work_on(engine: &Engine, mut lease: Lease, give_back: CancellationToken) {
+async fn work_on(engine: &Engine, mut lease: Lease, watch: Watch, give_back: CancellationToken) {
     let job = match lease.job.take() {
         Some(job) => Ok(Some(*job)),
         None => engine.inner.ports.state.job(&lease.task.id.job).await,
@@ -153,7 +139,7 @@ async fn work_on(engine: &Engine, mut lease: Lease, give_back: CancellationToken
             return release(engine, &lease).await;
         }
     };
-    let watch = Arc::new(Watch::default());
+    let watch = Arc::new(watch);
     let done = tokio::select! {
         biased;
         () = give_back.cancelled() => None,

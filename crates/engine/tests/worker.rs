@@ -3,12 +3,19 @@
 #[allow(dead_code, reason = "shared, and not every test needs all of it")]
 mod support;
 
+use filemill_core::chunks::Cut;
+use filemill_core::ports::{
+    Chunk, ChunkReport, InputFacts, Load, ProcessError, Processor, ProcessorSpec, Transform, Work,
+};
 use filemill_core::task::TaskKind;
+use filemill_engine::{Compute, Registry};
+use serde_json::{Map, Value, json};
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
-use support::{build, engine_on, hello, running};
+use std::time::Duration;
+use support::{build, engine_on, engine_with, hello, running};
 
 /// Chunks hold memory, and what is leased is overtaken by nobody any more.
 #[tokio::test]
@@ -28,4 +35,73 @@ async fn no_more_chunks_are_leased_than_may_be_worked_on() {
     service.put("big", vec![b'\n'; 12 * 700_000].into()).await;
     assert_eq!(service.ended("big").await[0].chunks_done, 12);
     assert_eq!(most.load(Ordering::Relaxed), 2);
+}
+
+/// Runs rest until so many of them are there.
+struct Meeting {
+    expected: u32,
+    there: Mutex<u32>,
+    came: Condvar,
+}
+
+struct Visits {
+    spec: ProcessorSpec,
+    meeting: Arc<Meeting>,
+}
+
+impl Processor for Visits {
+    fn spec(&self) -> &ProcessorSpec {
+        &self.spec
+    }
+
+    fn prepare(&self, _: &Map<String, Value>) -> Result<Box<dyn Transform>, String> {
+        Ok(Box::new(Visit(Arc::clone(&self.meeting))))
+    }
+}
+
+struct Visit(Arc<Meeting>);
+
+impl Transform for Visit {
+    fn works_beyond_its_input(&self) -> bool {
+        true
+    }
+
+    fn cut(&self, _: InputFacts<'_>) -> Cut {
+        Cut::Whole
+    }
+
+    fn process(&self, _: &Chunk<'_>, work: &mut Work<'_>) -> Result<ChunkReport, ProcessError> {
+        work.pulse.takes(Load::Rest);
+        let mut there = self.0.there.lock().expect("a count");
+        *there += 1;
+        self.0.came.notify_all();
+        let alone = |there: &mut u32| *there < self.0.expected;
+        let (_there, waited) = self.0.came.wait_timeout_while(there, Duration::from_secs(10), alone).expect("a count");
+        if waited.timed_out() {
+            Err(ProcessError::input("alone", "the others did not come"))
+        } else {
+            Ok(ChunkReport::default())
+        }
+    }
+}
+
+/// Else a few commands that hang would hold up all others for as long as they may take.
+#[tokio::test]
+async fn chunks_that_rest_keep_nobody_waiting() {
+    let (_, store) = build(vec![], true);
+    let spec = ProcessorSpec { kind: "meeting".into(), summary: "".into(), options: &[] };
+    let meeting = Arc::new(Meeting { expected: 4, there: Mutex::new(0), came: Condvar::new() });
+    let visits: Arc<dyn Processor> = Arc::new(Visits { spec, meeting });
+    let processors = Registry::new([]).with([visits]).expect("a processor");
+    let mut rule = hello();
+    rule["process"] = json!({ "kind": "meeting" });
+    let engine = engine_with(&store, processors, Compute::Threads, vec![rule], |config| config.chunks_max = 1);
+    let service = running(engine, store).await;
+    for n in 0..4 {
+        service.put(&format!("file/{n}"), "x".into()).await;
+    }
+    for n in 0..4 {
+        let job = &service.ended(&format!("file/{n}")).await[0];
+        assert!(job.failure.is_none(), "{:?}", job.failure);
+    }
 }

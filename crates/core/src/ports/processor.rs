@@ -165,6 +165,20 @@ pub trait Pulse: Sync {
     fn beat(&self);
     /// The work is not wanted any more: end soon, with any error.
     fn is_stopped(&self) -> bool;
+    /// Where the work is done elsewhere: what it takes of this machine from now on, so that others are let in beside it.
+    fn takes(&self, _load: Load) {}
+}
+
+/// What a chunk takes of the machine while it is worked on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Load {
+    /// A core, as work within this process does.
+    #[default]
+    Core,
+    /// Half a core: another process computes, and waits between.
+    Half,
+    /// Nothing to speak of: it waits.
+    Rest,
 }
 
 /// Objects beside the input, as far as the job's owner may read them.

@@ -3,12 +3,13 @@
 //! One loop serves stdin, stdout and stderr as they are ready, so nothing waits for anything else, whatever the command
 //! reads and writes first. Whatever happens to this side, the command ends: closing stderr is the guard's signal.
 
-use crate::guard::{Ended, Orders, arguments};
+use crate::guard::{Activity, Ended, Orders, activity, arguments, below};
 use crate::{Launcher, scratch};
 use filemill_core::limits::IO_BLOCK_BYTES;
-use filemill_core::ports::{Pulse, Work};
+use filemill_core::ports::{Load, Pulse, Work};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -17,8 +18,11 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long nothing is ready before somebody is asked whether the work is still wanted.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long nothing is ready before somebody is asked whether the work is still wanted, and the command's processes are
+/// looked at.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// While they rest.
+const PAUSE_AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How often it is asked whether the guard lives.
 const LOOK: Duration = Duration::from_millis(100);
 /// Of stderr, what is kept.
@@ -72,6 +76,9 @@ pub struct Running {
     tail: Vec<u8>,
     run: PathBuf,
     next_look: Instant,
+    load: Load,
+    /// Of the command's processes, when nothing was ready the last time.
+    activity: Activity,
     /// When even the guard should be over.
     deadline: Instant,
     grace: Duration,
@@ -105,6 +112,8 @@ impl Running {
             tail: Vec::new(),
             run: orders.run.clone(),
             next_look: Instant::now() + LOOK,
+            load: Load::Half,
+            activity: Activity::default(),
             deadline,
             grace,
         };
@@ -133,7 +142,8 @@ impl Running {
             if self.stdin.is_some() && input.is_empty() && !input.fill(work.input)? {
                 self.stdin = None;
             }
-            self.wait()?;
+            self.load = if self.wait()? || !self.is_at_rest() { Load::Half } else { Load::Rest };
+            work.pulse.takes(self.load);
             work.pulse.beat();
             if work.pulse.is_stopped() {
                 return Err(Halt::Stopped);
@@ -164,14 +174,24 @@ impl Running {
         now > self.deadline || (matches!(self.guard.try_wait(), Ok(Some(_))) && ended(&self.run).is_none())
     }
 
-    /// Until something is ready, or for a pause.
-    fn wait(&self) -> io::Result<()> {
+    /// No process of the command wants a core, and none had one since nothing was ready the last time.
+    fn is_at_rest(&mut self) -> bool {
+        let pids = below(Pid::from_child(&self.guard));
+        let before = std::mem::replace(&mut self.activity, activity(&pids));
+        // without any, the guard has not started it yet
+        !pids.is_empty() && !self.activity.awake && self.activity == before
+    }
+
+    /// Until something is ready, or for a pause. Says whether something is.
+    fn wait(&self) -> io::Result<bool> {
         let mut fds = Vec::with_capacity(3);
         fds.extend(self.stdin.as_ref().map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(self.stdout.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
         fds.extend(self.stderr.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
-        match poll(&mut fds, Some(&PAUSE)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        let pause = if self.load == Load::Rest { PAUSE_AT_REST } else { PAUSE };
+        match poll(&mut fds, Some(&pause)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(true),
             Err(e) => Err(e.into()),
         }
     }

@@ -45,13 +45,18 @@ fn kernel_keeps_lists() -> bool {
     fs::exists("/proc/thread-self/children").unwrap_or(false)
 }
 
-/// Process and parent. The name in `stat` may hold anything, so fields are counted from its last parenthesis.
+/// The state and what follows it. The name in `stat` may hold anything, so fields are counted from its last parenthesis.
+fn fields_behind_the_name(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit_once(')').map_or("", |(_, behind)| behind).split_whitespace()
+}
+
+/// Process and parent.
 fn everybody() -> BTreeMap<i32, i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let parent = |pid: i32| -> Option<i32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+        fields_behind_the_name(&stat).nth(1)?.parse().ok()
     };
     pids.filter_map(|pid| Some((pid, parent(pid)?))).collect()
 }
@@ -76,6 +81,28 @@ pub fn threads(pids: &[Pid]) -> u64 {
     // a folder a thread, and the links of the folder itself
     let of = |pid: &Pid| fs::metadata(format!("/proc/{pid}/task")).map_or(0, |task| task.nlink().saturating_sub(2));
     pids.iter().map(of).sum()
+}
+
+/// What threads did until now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// One of them runs, wants to, or waits for a disk.
+    pub awake: bool,
+    /// Of processor time, all together.
+    pub clock_ticks: u64,
+}
+
+pub fn activity(pids: &[Pid]) -> Activity {
+    let folders = pids.iter().map(|pid| format!("/proc/{pid}/task"));
+    let threads = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let lines = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    lines.fold(Activity::default(), |all, line| {
+        let fields: Vec<&str> = fields_behind_the_name(&line).collect();
+        let ticks = |nth: usize| fields.get(nth).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let awake = fields.first().is_some_and(|state| matches!(*state, "R" | "D"));
+        // of itself, for its user and in the kernel
+        Activity { awake: all.awake || awake, clock_ticks: all.clock_ticks + ticks(11) + ticks(12) }
+    })
 }
 
 /// Files that are open but have no name any more, or never had one: bytes that no folder shows.

@@ -2,11 +2,12 @@
 
 use super::*;
 use filemill_core::chunks::ChunkLimits;
-use filemill_core::ports::{Pulse, RejectSink, SourceInfo, SourceName, Sources};
+use filemill_core::ports::{Load, Pulse, RejectSink, SourceInfo, SourceName, Sources};
 use filemill_core::reject::Reject;
 use filemill_core::task::TaskError;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answers each request with what `answer` makes of its body; the requests come back through the channel.
@@ -264,6 +265,26 @@ fn a_job_that_is_stopped_leaves_a_service_that_does_not_answer() {
     let pulse = StopsOnceAsked(AtomicBool::new(false));
     let error = run(&*tagger, &Chunk::whole(facts(1)), b"x", &pulse).expect_err("stopped");
     assert_eq!(error.message, "the work was stopped");
+}
+
+#[test]
+fn a_service_that_lets_one_wait_takes_no_core() {
+    /// Stops at the first rest.
+    struct Rests(Mutex<Vec<Load>>);
+    impl Pulse for Rests {
+        fn beat(&self) {}
+        fn is_stopped(&self) -> bool {
+            self.0.lock().expect("what it took").contains(&Load::Rest)
+        }
+        fn takes(&self, load: Load) {
+            self.0.lock().expect("what it took").push(load);
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let tagger = transform(listener.local_addr().expect("its address"), "", &json!({}));
+    let pulse = Rests(Mutex::default());
+    run(&*tagger, &Chunk::whole(facts(1)), b"x", &pulse).expect_err("stopped");
+    assert_eq!(pulse.0.lock().expect("what it took").first(), Some(&Load::Half));
 }
 
 #[test]

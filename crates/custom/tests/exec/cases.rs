@@ -3,7 +3,7 @@
 use super::bench::{Bench, Calm, mark, processes_with, run_chunk, transform, until};
 use super::fences::*;
 use filemill_core::chunks::{ChunkLimits, ChunkPlan};
-use filemill_core::ports::{Chunk, InputFacts, Pulse};
+use filemill_core::ports::{Chunk, InputFacts, Load, Pulse};
 use filemill_custom::Launcher;
 use serde_json::json;
 use std::ffi::OsStr;
@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ cases! {
     folders_too_deep_to_measure_end_the_command_and_go,
     files_without_a_name_fill_the_scratch_folder_too,
     the_scratch_folder_is_its_owners_alone,
+    a_command_that_waits_for_something_rests,
+    a_command_that_computes_does_not_rest,
     a_cancelled_job_ends_its_command,
     what_a_crash_left_is_cleared_at_the_next_start,
     writes_outside_of_the_scratch_folder_are_refused,
@@ -345,6 +348,37 @@ fn files_without_a_name_fill_the_scratch_folder_too() {
 
 fn the_scratch_folder_is_its_owners_alone() {
     assert_eq!(Bench::sh("stat -c %a . ..", "reads = [\"/\"]").text(""), "700\n700\n");
+}
+
+/// What it takes, until it rests or ends.
+struct Rests(Mutex<Vec<Load>>);
+
+impl Pulse for Rests {
+    fn beat(&self) {}
+    fn is_stopped(&self) -> bool {
+        self.0.lock().expect("what it took").contains(&Load::Rest)
+    }
+    fn takes(&self, load: Load) {
+        self.0.lock().expect("what it took").push(load);
+    }
+}
+
+fn a_command_that_waits_for_something_rests() {
+    let time = mark(7);
+    for script in [format!("exec sleep {time}"), format!("cat; (echo x; sleep {time}) | cat")] {
+        let pulse = Rests(Mutex::default());
+        assert!(Bench::sh(&script, "").run_on("k", b"y", &pulse).is_err(), "{script} ended by itself");
+        assert_eq!(pulse.0.lock().expect("what it took").first(), Some(&Load::Half), "{script}");
+    }
+}
+
+fn a_command_that_computes_does_not_rest() {
+    let script = "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done; echo done";
+    for script in [script.to_owned(), format!("sh -c '{script}'; true")] {
+        let pulse = Rests(Mutex::default());
+        assert_eq!(Bench::sh(&script, "").run_on("k", b"", &pulse).expect("a result"), b"done\n");
+        assert!(pulse.0.lock().expect("what it took").len() > 2, "that was too short to show anything");
+    }
 }
 
 fn a_cancelled_job_ends_its_command() {

@@ -1,6 +1,6 @@
 //! Signs of life from blocking work, and the way to stop it: it looks at every read and write.
 
-use filemill_core::ports::Pulse;
+use filemill_core::ports::{Load, Pulse};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,9 +11,15 @@ pub(crate) struct Watch {
     /// Other signs of life: writes, reads of other objects, whatever the work says.
     beats: AtomicU64,
     stopped: AtomicBool,
+    /// Who hears what the work takes of the machine.
+    load: Option<Box<dyn Fn(Load) + Send + Sync>>,
 }
 
 impl Watch {
+    pub fn telling(load: impl Fn(Load) + Send + Sync + 'static) -> Self {
+        Watch { load: Some(Box::new(load)), ..Watch::default() }
+    }
+
     /// Of the input.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
@@ -40,6 +46,12 @@ impl Pulse for Watch {
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn takes(&self, load: Load) {
+        if let Some(tell) = &self.load {
+            tell(load);
+        }
     }
 }
 

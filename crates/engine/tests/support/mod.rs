@@ -47,6 +47,18 @@ pub fn engine_on(
     rules: Vec<serde_json::Value>,
     set: impl FnOnce(&mut EngineConfig),
 ) -> Engine {
+    let processors = Registry::new(filemill_processors::ALL.iter().copied());
+    engine_with(store, processors, Compute::Inline, rules, set)
+}
+
+/// With processors of the test's own, which may wait for one another on threads.
+pub fn engine_with(
+    store: &Arc<MemoryStore>,
+    processors: Registry,
+    compute: Compute,
+    rules: Vec<serde_json::Value>,
+    set: impl FnOnce(&mut EngineConfig),
+) -> Engine {
     let clock = Arc::new(SimClock::new());
     let rules: Vec<Rule> = rules.into_iter().map(|r| serde_json::from_value(r).expect("a rule")).collect();
     let rules = RuleSet::new(rules).expect("rules");
@@ -60,8 +72,8 @@ pub fn engine_on(
         messages: store.clone(),
         notifier: Arc::new(filemill_core::ports::NoNotifier),
         clock,
-        processors: Registry::new(filemill_processors::ALL.iter().copied()),
-        compute: Compute::Inline,
+        processors,
+        compute,
         chance: Chance::from_seed(1),
     };
     Engine::new(ports, config).expect("config")

@@ -1,0 +1,163 @@
+//! How many chunks are worked on at a time: as many as there are cores for.
+//!
+//! A chunk that this process works on takes a core. One that a command or another service works on takes half of one, since
+//! it waits between; while it rests, be it that it hangs, it takes none, so that it holds nobody up. Of these there is a
+//! bound, since each holds memory and a connection.
+
+use filemill_core::ports::Load;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// At a time, without taking a core; those beyond it take half of one.
+const RESTING_MAX: u32 = 16;
+
+#[derive(Default)]
+pub(super) struct Cores {
+    taken: Mutex<Taken>,
+    freed: Notify,
+}
+
+/// Chunks by their load.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    cores: u32,
+    halves: u32,
+    resting: u32,
+}
+
+impl Taken {
+    fn of(&mut self, load: Load) -> &mut u32 {
+        match load {
+            Load::Core => &mut self.cores,
+            Load::Half => &mut self.halves,
+            Load::Rest => &mut self.resting,
+        }
+    }
+
+    fn halves(self) -> u32 {
+        2 * self.cores + self.halves + self.resting.saturating_sub(RESTING_MAX)
+    }
+}
+
+impl Cores {
+    /// Chunks that may be leased where there are `cores`. What they will take is not known yet: where only half a core is
+    /// left, one more may take a whole.
+    pub fn left(&self, cores: u32) -> u32 {
+        (2 * cores).saturating_sub(self.taken().halves()).div_ceil(2)
+    }
+
+    /// Returns when a chunk that goes on takes less than before, or did since this was last waited for. Those that end are
+    /// the caller's to notice.
+    pub async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) {
+        self.taken().cores += 1;
+    }
+
+    fn change(&self, before: Load, now: Load) {
+        let mut taken = self.taken();
+        let halves_before = taken.halves();
+        *taken.of(before) -= 1;
+        *taken.of(now) += 1;
+        if taken.halves() < halves_before {
+            self.freed.notify_one();
+        }
+    }
+
+    fn end(&self, before: Load) {
+        *self.taken().of(before) -= 1;
+    }
+}
+
+/// What one leased chunk takes: a core from its lease on, not only when it gets to run, or the next lease takes more than
+/// may be worked on. Until it is dropped.
+pub(super) struct Share {
+    cores: Arc<Cores>,
+    load: Arc<Mutex<Option<Load>>>,
+}
+
+impl Share {
+    pub fn of(cores: &Arc<Cores>) -> Self {
+        cores.begin();
+        Share { cores: Arc::clone(cores), load: Arc::new(Mutex::new(Some(Load::Core))) }
+    }
+
+    /// For the work itself, which may outlive the lease: what it says then changes nothing.
+    pub fn teller(&self) -> impl Fn(Load) + Send + Sync + use<> {
+        let (cores, load) = (Arc::clone(&self.cores), Arc::clone(&self.load));
+        move |now| {
+            let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(load) = load.as_mut() {
+                cores.change(std::mem::replace(load, now), now);
+            }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let ended = self.load.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ended.into_iter().for_each(|load| self.cores.end(load));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_works_elsewhere_leaves_room_for_others() {
+        let cores = Arc::new(Cores::default());
+        assert_eq!(cores.left(2), 2);
+        let shares: Vec<Share> = (0..2).map(|_| Share::of(&cores)).collect();
+        assert_eq!(cores.left(2), 0);
+        shares[0].teller()(Load::Half);
+        assert_eq!(cores.left(2), 1, "half a core is left, and the next may be one that takes no more");
+        shares[0].teller()(Load::Rest);
+        shares[1].teller()(Load::Rest);
+        assert_eq!(cores.left(2), 2);
+        shares[1].teller()(Load::Core);
+        assert_eq!(cores.left(2), 1, "it woke up");
+        drop(shares);
+        assert_eq!(cores.left(2), 2);
+    }
+
+    #[test]
+    fn many_that_rest_take_room_all_the_same() {
+        let cores = Arc::new(Cores::default());
+        let rest = |_| {
+            let share = Share::of(&cores);
+            share.teller()(Load::Rest);
+            share
+        };
+        let resting: Vec<Share> = (0..RESTING_MAX + 4).map(rest).collect();
+        assert_eq!(cores.left(2), 0);
+        drop(resting);
+        assert_eq!(cores.left(2), 2);
+    }
+
+    #[test]
+    fn work_that_outlives_its_lease_takes_nothing() {
+        let cores = Arc::new(Cores::default());
+        let share = Share::of(&cores);
+        let tell = share.teller();
+        drop(share);
+        tell(Load::Half);
+        assert_eq!(cores.left(1), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_what_was_freed_before() {
+        let cores = Arc::new(Cores::default());
+        let share = Share::of(&cores);
+        share.teller()(Load::Rest);
+        cores.freed().await;
+        drop(share);
+    }
+}
