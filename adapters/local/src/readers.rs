@@ -1,8 +1,9 @@
 //! Read-only connections.
 //!
 //! A look-up of a row or two by key is microseconds and happens where it is asked: handing it to another thread and
-//! waiting to be woken costs several times as much. Whatever reads more rows runs on the readers' own few threads: those
-//! of the runtime's pool would each come by in turn, so that none would ever rest and end.
+//! waiting to be woken costs several times as much. Lists are read on the readers' own few threads: those of the runtime's
+//! pool would each come by in turn, so that none would ever rest and end. Walks over everything (check-up, backup) have a
+//! thread and a connection of their own.
 //!
 //! In write-ahead mode readers and the writer do not wait for one another; a reader sees what was committed when its
 //! first statement began.
@@ -134,4 +135,74 @@ fn in_one_snapshot<T, E>(db: &Connection, query: impl FnOnce(&Connection) -> Ste
     let outcome = query(db);
     db.prepare_cached("COMMIT")?.raw_execute()?;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filemill_core::ports::StateError;
+    use futures::future::join_all;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    type Answer<T> = Result<T, StateError>;
+
+    fn readers() -> (tempfile::TempDir, Readers) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.db");
+        Connection::open(&path).and_then(|db| db.execute_batch("CREATE TABLE t (n)")).expect("a database");
+        (folder, Readers::start(path).expect("threads"))
+    }
+
+    fn count(sql: &Connection) -> Step<i64, StateError> {
+        Ok(sql.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn a_read_that_panics_is_answered_and_takes_no_thread_along() {
+        let (_folder, readers) = readers();
+        let fails = || readers.read(|_| -> Step<i64, StateError> { panic!("a bug in a query") });
+        for answer in join_all((0..2 * THREADS).map(|_| fails())).await {
+            answer.expect_err("no answer");
+        }
+        assert_eq!(readers.read(count).await.expect("an answer"), 0);
+    }
+
+    /// All threads at work until both sides have come to the barrier.
+    fn busy<'r>(readers: &'r Readers, gate: &Arc<Barrier>) -> impl Future<Output = Vec<Answer<i64>>> + use<'r> {
+        let reads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let gate = Arc::clone(gate);
+                readers.read(move |sql| {
+                    gate.wait();
+                    gate.wait();
+                    count(sql)
+                })
+            })
+            .collect();
+        join_all(reads)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_for_who_has_gone() {
+        let (_folder, mut readers) = readers();
+        let gate = Arc::new(Barrier::new(THREADS + 1));
+        let was_read = Arc::new(AtomicBool::new(false));
+        {
+            let mut busy = Box::pin(busy(&readers, &gate));
+            assert!(futures::poll!(&mut busy).is_pending());
+            gate.wait();
+            let mark = Arc::clone(&was_read);
+            let mut left = Box::pin(readers.read(move |sql| {
+                mark.store(true, Ordering::Relaxed);
+                count(sql)
+            }));
+            assert!(futures::poll!(&mut left).is_pending());
+            drop(left);
+            gate.wait();
+            assert!(busy.await.iter().all(|answer| matches!(answer, Ok(0))));
+        }
+        readers.stop();
+        assert!(!was_read.load(Ordering::Relaxed));
+    }
 }

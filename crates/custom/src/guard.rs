@@ -9,7 +9,7 @@ mod confine;
 mod descendants;
 mod supervise;
 
-pub use descendants::{Activity, activity, below, end_strays};
+pub use descendants::{are_awake, below, clock_ticks, end_strays};
 
 pub use confine::KernelFences;
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,7 @@ use tracing::Instrument;
 
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
     let ports = &engine.inner.ports;
-    let cores = Arc::new(Cores::default());
+    let cores = Arc::new(Cores::new(engine.inner.config.chunks_max, engine.inner.config.tasks_max));
     let give_back = CancellationToken::new();
     let mut running = JoinSet::new();
     let mut pause = Pause::default();
@@ -42,7 +42,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
             continue;
         }
         let room = engine.inner.config.tasks_max.saturating_sub(u32::try_from(running.len()).unwrap_or(u32::MAX));
-        let leases = match lease(engine, room, cores.left(engine.inner.config.chunks_max)).await {
+        let leases = match lease(engine, room, cores.left()).await {
             Ok(leases) => leases,
             Err(e) => {
                 tracing::warn!(error = %e, "the queue gives no leases");

@@ -3,19 +3,25 @@
 #[allow(dead_code, reason = "shared, and not every test needs all of it")]
 mod support;
 
+use async_trait::async_trait;
 use filemill_core::chunks::Cut;
 use filemill_core::ports::{
-    Chunk, ChunkReport, InputFacts, Load, ProcessError, Processor, ProcessorSpec, Transform, Work,
+    Chunk, ChunkReport, InputFacts, Lease, LeaseError, LeaseRequest, Load, ProcessError, Processor, ProcessorSpec,
+    QueueDepth, StateError, TaskQueue, Transform, Work,
 };
-use filemill_core::task::TaskKind;
-use filemill_engine::{Compute, Registry};
+use filemill_core::rule::QueueName;
+use filemill_core::task::{TaskId, TaskKind};
+use filemill_core::time::Timestamp;
+use filemill_engine::{Compute, Ports, Registry};
+use filemill_memory::MemoryStore;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use support::{build, engine_on, engine_with, hello, running};
+use support::{build, engine_on, engine_with, hello, ports, running};
 
 /// Chunks hold memory, and what is leased is overtaken by nobody any more.
 #[tokio::test]
@@ -85,18 +91,57 @@ impl Transform for Visit {
     }
 }
 
-/// Else a few commands that hang would hold up all others for as long as they may take.
-#[tokio::test]
+/// Tells nobody that something is ready.
+struct Silent(Arc<MemoryStore>);
+
+#[async_trait]
+impl TaskQueue for Silent {
+    async fn push(&self, tasks: &[TaskId]) -> Result<(), StateError> {
+        self.0.push(tasks).await
+    }
+
+    async fn lease(&self, wanted: LeaseRequest) -> Result<Vec<Lease>, StateError> {
+        self.0.lease(wanted).await
+    }
+
+    async fn extend(&self, lease: &Lease, duration: Duration) -> Result<Timestamp, LeaseError> {
+        self.0.extend(lease, duration).await
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), StateError> {
+        self.0.ack(lease).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StateError> {
+        self.0.release(lease).await
+    }
+
+    async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, StateError> {
+        self.0.depths().await
+    }
+
+    async fn ready(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Else a few commands that hang would hold up all others for as long as they may take. Time stands still while one rests, so
+/// that the worker's clock makes nothing good.
+#[tokio::test(start_paused = true)]
 async fn chunks_that_rest_keep_nobody_waiting() {
     let (_, store) = build(vec![], true);
     let spec = ProcessorSpec { kind: "meeting".into(), summary: "".into(), options: &[] };
     let meeting = Arc::new(Meeting { expected: 4, there: Mutex::new(0), came: Condvar::new() });
     let visits: Arc<dyn Processor> = Arc::new(Visits { spec, meeting });
-    let processors = Registry::new([]).with([visits]).expect("a processor");
+    let ports = Ports {
+        queue: Arc::new(Silent(store.clone())),
+        processors: Registry::new([]).with([visits]).expect("a processor"),
+        compute: Compute::Threads,
+        ..ports(&store)
+    };
     let mut rule = hello();
     rule["process"] = json!({ "kind": "meeting" });
-    let engine = engine_with(&store, processors, Compute::Threads, vec![rule], |config| config.chunks_max = 1);
-    let service = running(engine, store).await;
+    let service = running(engine_with(ports, vec![rule], |config| config.chunks_max = 1), store).await;
     for n in 0..4 {
         service.put(&format!("file/{n}"), "x".into()).await;
     }

@@ -3,7 +3,7 @@
 //! One loop serves stdin, stdout and stderr as they are ready, so nothing waits for anything else, whatever the command
 //! reads and writes first. Whatever happens to this side, the command ends: closing stderr is the guard's signal.
 
-use crate::guard::{Activity, Ended, Orders, activity, arguments, below};
+use crate::guard::{Ended, Orders, are_awake, arguments, below, clock_ticks};
 use crate::{Launcher, scratch};
 use filemill_core::limits::IO_BLOCK_BYTES;
 use filemill_core::ports::{Load, Pulse, Work};
@@ -78,7 +78,7 @@ pub struct Running {
     next_look: Instant,
     load: Load,
     /// Of the command's processes, when nothing was ready the last time.
-    activity: Activity,
+    clock_ticks: Option<u64>,
     /// When even the guard should be over.
     deadline: Instant,
     grace: Duration,
@@ -113,7 +113,7 @@ impl Running {
             run: orders.run.clone(),
             next_look: Instant::now() + LOOK,
             load: Load::Half,
-            activity: Activity::default(),
+            clock_ticks: None,
             deadline,
             grace,
         };
@@ -176,10 +176,10 @@ impl Running {
 
     /// No process of the command wants a core, and none had one since nothing was ready the last time.
     fn is_at_rest(&mut self) -> bool {
-        let pids = below(Pid::from_child(&self.guard));
-        let before = std::mem::replace(&mut self.activity, activity(&pids));
         // without any, the guard has not started it yet
-        !pids.is_empty() && !self.activity.awake && self.activity == before
+        let pids = below(Pid::from_child(&self.guard));
+        let before = std::mem::replace(&mut self.clock_ticks, clock_ticks(&pids));
+        before.is_some() && self.clock_ticks == before && !are_awake(&pids)
     }
 
     /// Until something is ready, or for a pause. Says whether something is.

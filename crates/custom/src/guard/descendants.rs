@@ -83,26 +83,22 @@ pub fn threads(pids: &[Pid]) -> u64 {
     pids.iter().map(of).sum()
 }
 
-/// What threads did until now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Activity {
-    /// One of them runs, wants to, or waits for a disk.
-    pub awake: bool,
-    /// Of processor time, all together.
-    pub clock_ticks: u64,
+/// Processor time of all of them, and of what they started and fetched, in clock ticks. `None`: nothing can be seen of them.
+pub fn clock_ticks(pids: &[Pid]) -> Option<u64> {
+    let lines = pids.iter().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // for the user and in the kernel, itself and its children
+    let of = |line: String| {
+        fields_behind_the_name(&line).skip(11).take(4).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>()
+    };
+    lines.map(of).reduce(|one, other| one + other)
 }
 
-pub fn activity(pids: &[Pid]) -> Activity {
+/// Does one of their threads run, want to, or wait for a disk?
+pub fn are_awake(pids: &[Pid]) -> bool {
     let folders = pids.iter().map(|pid| format!("/proc/{pid}/task"));
     let threads = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-    let lines = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
-    lines.fold(Activity::default(), |all, line| {
-        let fields: Vec<&str> = fields_behind_the_name(&line).collect();
-        let ticks = |nth: usize| fields.get(nth).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        let awake = fields.first().is_some_and(|state| matches!(*state, "R" | "D"));
-        // of itself, for its user and in the kernel
-        Activity { awake: all.awake || awake, clock_ticks: all.clock_ticks + ticks(11) + ticks(12) }
-    })
+    let mut lines = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    lines.any(|line| matches!(fields_behind_the_name(&line).next(), Some("R" | "D")))
 }
 
 /// Files that are open but have no name any more, or never had one: bytes that no folder shows.

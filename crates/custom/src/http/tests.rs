@@ -283,7 +283,8 @@ fn a_service_that_lets_one_wait_takes_no_core() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let tagger = transform(listener.local_addr().expect("its address"), "", &json!({}));
     let pulse = Rests(Mutex::default());
-    run(&*tagger, &Chunk::whole(facts(1)), b"x", &pulse).expect_err("stopped");
+    let error = run(&*tagger, &Chunk::whole(facts(1)), b"x", &pulse).expect_err("stopped when it rests");
+    assert_eq!(error.message, "the work was stopped");
     assert_eq!(pulse.0.lock().expect("what it took").first(), Some(&Load::Half));
 }
 

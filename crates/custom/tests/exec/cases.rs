@@ -367,7 +367,8 @@ fn a_command_that_waits_for_something_rests() {
     let time = mark(7);
     for script in [format!("exec sleep {time}"), format!("cat; (echo x; sleep {time}) | cat")] {
         let pulse = Rests(Mutex::default());
-        assert!(Bench::sh(&script, "").run_on("k", b"y", &pulse).is_err(), "{script} ended by itself");
+        let error = Bench::sh(&script, "").run_on("k", b"y", &pulse).expect_err("stopped when it rests");
+        assert_eq!(error.message, "the work was stopped", "{script}");
         assert_eq!(pulse.0.lock().expect("what it took").first(), Some(&Load::Half), "{script}");
     }
 }

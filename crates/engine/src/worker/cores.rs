@@ -10,9 +10,13 @@ use tokio::sync::Notify;
 
 /// At a time, without taking a core; those beyond it take half of one.
 const RESTING_MAX: u32 = 16;
+/// One in so many of all places is never a chunk's.
+const OTHERS_PART: u32 = 4;
 
-#[derive(Default)]
 pub(super) struct Cores {
+    cores: u32,
+    /// Chunks at a time, whatever they take: other tasks need places as well.
+    most: u32,
     taken: Mutex<Taken>,
     freed: Notify,
 }
@@ -34,20 +38,34 @@ impl Taken {
         }
     }
 
+    fn chunks(self) -> u32 {
+        self.cores + self.halves + self.resting
+    }
+
     fn halves(self) -> u32 {
         2 * self.cores + self.halves + self.resting.saturating_sub(RESTING_MAX)
     }
 }
 
 impl Cores {
-    /// Chunks that may be leased where there are `cores`. What they will take is not known yet: where only half a core is
-    /// left, one more may take a whole.
-    pub fn left(&self, cores: u32) -> u32 {
-        (2 * cores).saturating_sub(self.taken().halves()).div_ceil(2)
+    /// `tasks` are the places for tasks of all kinds.
+    pub fn new(cores: u32, tasks: u32) -> Self {
+        Cores { cores, most: tasks - tasks / OTHERS_PART, taken: Mutex::default(), freed: Notify::new() }
     }
 
-    /// Returns when a chunk that goes on takes less than before, or did since this was last waited for. Those that end are
-    /// the caller's to notice.
+    /// Chunks that may be leased. What they will take is not known yet: where only half a core is left, one more may take a
+    /// whole.
+    pub fn left(&self) -> u32 {
+        self.left_beside(*self.taken())
+    }
+
+    fn left_beside(&self, taken: Taken) -> u32 {
+        let cores_left = (2 * self.cores).saturating_sub(taken.halves()).div_ceil(2);
+        cores_left.min(self.most.saturating_sub(taken.chunks()))
+    }
+
+    /// Returns when there is room that was none, because a chunk takes less than before, or was since this was last waited for.
+    /// Chunks that end are the caller's to notice.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
@@ -62,10 +80,10 @@ impl Cores {
 
     fn change(&self, before: Load, now: Load) {
         let mut taken = self.taken();
-        let halves_before = taken.halves();
+        let left_before = self.left_beside(*taken);
         *taken.of(before) -= 1;
         *taken.of(now) += 1;
-        if taken.halves() < halves_before {
+        if left_before == 0 && self.left_beside(*taken) > 0 {
             self.freed.notify_one();
         }
     }
@@ -113,48 +131,64 @@ mod tests {
 
     #[test]
     fn what_works_elsewhere_leaves_room_for_others() {
-        let cores = Arc::new(Cores::default());
-        assert_eq!(cores.left(2), 2);
+        let cores = Arc::new(Cores::new(2, 64));
+        assert_eq!(cores.left(), 2);
         let shares: Vec<Share> = (0..2).map(|_| Share::of(&cores)).collect();
-        assert_eq!(cores.left(2), 0);
+        assert_eq!(cores.left(), 0);
         shares[0].teller()(Load::Half);
-        assert_eq!(cores.left(2), 1, "half a core is left, and the next may be one that takes no more");
+        assert_eq!(cores.left(), 1, "half a core is left, and the next may be one that takes no more");
         shares[0].teller()(Load::Rest);
         shares[1].teller()(Load::Rest);
-        assert_eq!(cores.left(2), 2);
+        assert_eq!(cores.left(), 2);
         shares[1].teller()(Load::Core);
-        assert_eq!(cores.left(2), 1, "it woke up");
+        assert_eq!(cores.left(), 1, "it woke up");
         drop(shares);
-        assert_eq!(cores.left(2), 2);
+        assert_eq!(cores.left(), 2);
     }
 
     #[test]
     fn many_that_rest_take_room_all_the_same() {
-        let cores = Arc::new(Cores::default());
+        let cores = Arc::new(Cores::new(2, 64));
         let rest = |_| {
             let share = Share::of(&cores);
             share.teller()(Load::Rest);
             share
         };
         let resting: Vec<Share> = (0..RESTING_MAX + 4).map(rest).collect();
-        assert_eq!(cores.left(2), 0);
+        assert_eq!(cores.left(), 0);
         drop(resting);
-        assert_eq!(cores.left(2), 2);
+        assert_eq!(cores.left(), 2);
     }
 
     #[test]
     fn work_that_outlives_its_lease_takes_nothing() {
-        let cores = Arc::new(Cores::default());
+        let cores = Arc::new(Cores::new(2, 64));
         let share = Share::of(&cores);
         let tell = share.teller();
         drop(share);
         tell(Load::Half);
-        assert_eq!(cores.left(1), 1);
+        assert_eq!(cores.left(), 2);
+    }
+
+    #[test]
+    fn a_part_of_the_places_is_never_a_chunks() {
+        let cores = Arc::new(Cores::new(8, 8));
+        let rest = |_| {
+            let share = Share::of(&cores);
+            share.teller()(Load::Rest);
+            share
+        };
+        let resting: Vec<Share> = (0..5).map(rest).collect();
+        assert_eq!(cores.left(), 1);
+        let sixth = Share::of(&cores);
+        assert_eq!(cores.left(), 0);
+        drop((resting, sixth));
+        assert_eq!(Cores::new(1, 1).left(), 1, "few places are for whoever comes");
     }
 
     #[tokio::test]
-    async fn who_waits_hears_of_what_was_freed_before() {
-        let cores = Arc::new(Cores::default());
+    async fn who_waits_hears_of_room_that_was_made_before() {
+        let cores = Arc::new(Cores::new(1, 64));
         let share = Share::of(&cores);
         share.teller()(Load::Rest);
         cores.freed().await;

@@ -47,35 +47,30 @@ pub fn engine_on(
     rules: Vec<serde_json::Value>,
     set: impl FnOnce(&mut EngineConfig),
 ) -> Engine {
-    let processors = Registry::new(filemill_processors::ALL.iter().copied());
-    engine_with(store, processors, Compute::Inline, rules, set)
+    engine_with(ports(store), rules, set)
 }
 
-/// With processors of the test's own, which may wait for one another on threads.
-pub fn engine_with(
-    store: &Arc<MemoryStore>,
-    processors: Registry,
-    compute: Compute,
-    rules: Vec<serde_json::Value>,
-    set: impl FnOnce(&mut EngineConfig),
-) -> Engine {
-    let clock = Arc::new(SimClock::new());
-    let rules: Vec<Rule> = rules.into_iter().map(|r| serde_json::from_value(r).expect("a rule")).collect();
-    let rules = RuleSet::new(rules).expect("rules");
-    let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
-    config.chunk_limits = ChunkLimits { chunk_bytes: 700_000, chunks_max: 100 };
-    set(&mut config);
-    let ports = Ports {
+/// All on one store.
+pub fn ports(store: &Arc<MemoryStore>) -> Ports {
+    Ports {
         blobs: store.clone(),
         state: store.clone(),
         queue: store.clone(),
         messages: store.clone(),
         notifier: Arc::new(filemill_core::ports::NoNotifier),
-        clock,
-        processors,
-        compute,
+        clock: Arc::new(SimClock::new()),
+        processors: Registry::new(filemill_processors::ALL.iter().copied()),
+        compute: Compute::Inline,
         chance: Chance::from_seed(1),
-    };
+    }
+}
+
+pub fn engine_with(ports: Ports, rules: Vec<serde_json::Value>, set: impl FnOnce(&mut EngineConfig)) -> Engine {
+    let rules: Vec<Rule> = rules.into_iter().map(|r| serde_json::from_value(r).expect("a rule")).collect();
+    let rules = RuleSet::new(rules).expect("rules");
+    let mut config = EngineConfig::new("worker".into(), bucket("uploads"), rules);
+    config.chunk_limits = ChunkLimits { chunk_bytes: 700_000, chunks_max: 100 };
+    set(&mut config);
     Engine::new(ports, config).expect("config")
 }
 
