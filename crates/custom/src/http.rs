@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// How often somebody is asked whether the work is still wanted, and told whether bytes moved.
 const PAUSE: Duration = Duration::from_millis(20);
+/// While none do.
+const PAUSE_AT_REST: Duration = Duration::from_millis(200);
 const TIMEOUT_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Headers that are ours or the protocol's.
 const OWN_HEADERS: &[&str] = &[
@@ -225,8 +227,14 @@ impl HttpTransform {
             let (_done, over) = mpsc::channel::<()>();
             let (exchange, moved) = (&exchange, &moved);
             scope.spawn(move || {
-                while over.recv_timeout(PAUSE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    pulse.takes(if moved.swap(false, Ordering::Relaxed) { Load::Half } else { Load::Rest });
+                let mut pause = PAUSE;
+                while over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let (load, next) = match moved.swap(false, Ordering::Relaxed) {
+                        true => (Load::Half, PAUSE),
+                        false => (Load::Rest, PAUSE_AT_REST),
+                    };
+                    pulse.takes(load);
+                    pause = next;
                     pulse.beat();
                     if pulse.is_stopped() {
                         exchange.cancel();
