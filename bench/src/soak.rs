@@ -165,12 +165,11 @@ async fn soak(service: &Service, rate: f64, lasts: Duration, data: &Path) -> Res
         }
         anyhow::Ok(looks)
     };
-    let (looks, sent) = tokio::join!(looking, uploads(service, "soak", Some(each), lasts));
-    let sent = sent?;
+    let (looks, sent) = tokio::try_join!(looking, uploads(service, "soak", Some(each), lasts))?;
     let reached = sent as f64 / begun.elapsed().as_secs_f64();
     println!("{sent} uploads, {reached:.0} a second");
     ensure!(reached >= rate * LOAD_MIN, "only {reached:.0} of {rate:.0} uploads a second were made: this was no soak");
-    Ok(Soaked { sent, looks: looks? })
+    Ok(Soaked { sent, looks })
 }
 
 /// Requests go out at their times, whatever the answers take, and a client that falls behind catches up; without times as

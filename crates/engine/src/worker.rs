@@ -112,7 +112,7 @@ async fn hold(engine: Engine, lease: Lease, turn: Turn, share: Option<Share>, gi
     match turn {
         Turn::Now => work(&engine, lease, watch, give_back).await,
         Turn::Watched(permit) => suspects::watched(&engine, permit, work(&engine, lease, watch, give_back)).await,
-        Turn::Later => suspects::put_off(&engine, lease).await,
+        Turn::Later(rest) => suspects::put_off(&engine, lease, rest).await,
     }
     drop(share);
 }

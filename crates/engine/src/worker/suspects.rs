@@ -2,12 +2,14 @@
 //! it.
 //!
 //! So a worker has one of them at a time and puts the rest off, uncounted: a file that takes its worker with it runs
-//! out of attempts, and its neighbours do not.
+//! out of attempts, and its neighbours do not. And none runs again at once: a service that something else ends each time
+//! that it starts would use up their attempts in a moment.
 
 use super::settle::release;
 use crate::Engine;
 use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, Lease};
+use filemill_core::task::Attempt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,7 +28,8 @@ pub(super) enum Turn {
     Now,
     /// Until it ends or was watched long enough, no other suspect runs here.
     Watched(OwnedSemaphorePermit),
-    Later,
+    /// At least so much later.
+    Later(Duration),
 }
 
 impl Default for Suspects {
@@ -40,15 +43,30 @@ impl Suspects {
         if !is_suspect(lease) {
             return Turn::Now;
         }
-        self.0.clone().try_acquire_owned().map_or(Turn::Later, Turn::Watched)
+        match rest(lease) {
+            Duration::ZERO => self.0.clone().try_acquire_owned().map_or(Turn::Later(PUT_OFF / 2), Turn::Watched),
+            rest => Turn::Later(rest),
+        }
     }
 }
 
+/// What is left of it: as long as after so many failures, from the beginning of the last attempt.
+fn rest(lease: &Lease) -> Duration {
+    let retry = lease.job.as_ref().map(|job| job.retry.clone()).unwrap_or_default();
+    let wait = retry.wait_after(u32::try_from(lost(lease).count()).unwrap_or(u32::MAX), 0);
+    let begun = lost(lease).last().map(|attempt| attempt.claim.at);
+    let gone = begun.zip(lease.task.claim.as_ref()).map(|(begun, present)| present.at.since(begun));
+    wait.saturating_sub(gone.unwrap_or_default())
+}
+
+fn lost(lease: &Lease) -> impl Iterator<Item = &Attempt> {
+    lease.task.history.iter().filter(|attempt| attempt.error.is_none())
+}
+
 fn is_suspect(lease: &Lease) -> bool {
-    let lost = lease.task.history.iter().filter(|attempt| attempt.error.is_none()).count();
     // the claim behind the last attempt runs nothing
     let is_exhausted = lease.job.as_ref().is_some_and(|job| lease.task.attempts > job.retry.attempts);
-    lost >= LOST_MIN && !is_exhausted
+    lost(lease).count() >= LOST_MIN && !is_exhausted
 }
 
 /// Runs `work`, and lets the next suspect in when that ends or was watched long enough.
@@ -63,14 +81,60 @@ pub(super) async fn watched(engine: &Engine, permit: OwnedSemaphorePermit, work:
 }
 
 /// Gives it back, as if it had not been claimed.
-pub(super) async fn put_off(engine: &Engine, lease: Lease) {
+pub(super) async fn put_off(engine: &Engine, lease: Lease, rest: Duration) {
     let share = engine.inner.ports.chance.number() as f64 / u64::MAX as f64;
     let mut task = lease.task.clone();
     task.attempts = task.attempts.saturating_sub(1);
-    task.ready_at = engine.now().plus(PUT_OFF / 2 + (PUT_OFF / 2).mul_f64(share));
+    task.ready_at = engine.now().plus(rest + (PUT_OFF / 2).mul_f64(share));
     let changes = ChangeSet::new().with(Change::ReturnTask(task, lease.token));
     if let Err(e) = engine.commit(changes, Durability::Lazy).await {
         tracing::debug!(task = %lease.task.id, error = %e, "a task cannot be put off");
         release(engine, &lease).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filemill_core::ids::JobId;
+    use filemill_core::rule::QueueName;
+    use filemill_core::task::{Claim, FencingToken, Task, TaskId, TaskKind};
+    use filemill_core::time::Timestamp;
+
+    /// A task that was claimed at these times, and lost but for the last.
+    fn claimed_at(millis: &[i64]) -> Lease {
+        let job = JobId::of("uploads", "a", "1", "rule", Timestamp::from_millis(0));
+        let id = TaskId { job, run: 1, kind: TaskKind::Plan, index: 0 };
+        let mut task = Task::new(id, QueueName::parse("default").expect("a name"), Timestamp::from_millis(0));
+        for at in millis {
+            task.claimed(Claim { worker: "worker".into(), at: Timestamp::from_millis(*at) });
+        }
+        Lease { task, token: FencingToken(1), until: Timestamp::from_millis(i64::MAX), job: None }
+    }
+
+    #[test]
+    fn a_service_that_ends_at_each_start_uses_up_no_attempts_in_a_moment() {
+        let suspects = Suspects::default();
+        let later = |lease: &Lease| match suspects.turn(lease) {
+            Turn::Now | Turn::Watched(_) => None,
+            Turn::Later(rest) => Some(rest.as_millis()),
+        };
+        assert_eq!(later(&claimed_at(&[0, 40])), None, "once lost is an accident");
+        assert_eq!(later(&claimed_at(&[0, 40, 80])), Some(960));
+        assert_eq!(later(&claimed_at(&[0, 40, 1040])), None);
+        assert_eq!(later(&claimed_at(&[0, 40, 1040, 1080])), Some(1960), "twice as long");
+        assert_eq!(later(&claimed_at(&[0, 40, 1040, 3040])), None);
+        assert_eq!(later(&claimed_at(&[0, 3_600_000, 50])), Some(1000), "the clock was set back");
+    }
+
+    #[test]
+    fn one_at_a_time_is_watched() {
+        let suspects = Suspects::default();
+        let lease = claimed_at(&[0, 40, 60_000]);
+        let watched = suspects.turn(&lease);
+        assert!(matches!(watched, Turn::Watched(_)));
+        assert!(matches!(suspects.turn(&lease), Turn::Later(_)));
+        drop(watched);
+        assert!(matches!(suspects.turn(&lease), Turn::Watched(_)));
     }
 }
