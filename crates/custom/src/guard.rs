@@ -20,6 +20,10 @@ use std::path::PathBuf;
 /// How the guard ends when it was not called as it should be.
 const MISUSED: i32 = 64;
 
+/// The service itself goes first where both want a processor. The guard takes it, so that starting a command hurts nobody, and
+/// what becomes the command once more.
+const NICENESS: i32 = 5;
+
 /// For each process that is allowed, and of all together.
 pub const THREADS_PER_PROCESS: u64 = 8;
 

@@ -3,7 +3,7 @@
 //! Limits, the group, the death signal and `no_new_privs` must hold, or nothing is run; so must Landlock for files and the
 //! filter of system calls, unless the operator does without. Name spaces are taken where the kernel gives them.
 
-use super::{Missing, Orders, calls};
+use super::{Missing, NICENESS, Orders, calls};
 use crate::scratch;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -25,8 +25,6 @@ use std::process::Command;
 
 /// As shells have it: it could not be run.
 const NOT_RUN: i32 = 127;
-/// The service itself goes first where both want a processor.
-const NICENESS: i32 = 10;
 const OPEN_FILES_MAX: u64 = 1024;
 /// Beyond what the owner of the service runs already: its own threads count too, and other commands start meanwhile.
 const PROCESS_SLACK: u64 = 128;

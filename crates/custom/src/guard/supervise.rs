@@ -4,11 +4,11 @@
 //! or is dead, everything ends. Nothing polls faster than a tick; the end of the command wakes it at once.
 
 use super::descendants::{below, kill_all, memory, nameless, reap, signal, threads};
-use super::{CONFINE, Ended, Orders, THREADS_PER_PROCESS};
+use super::{CONFINE, Ended, NICENESS, Orders, THREADS_PER_PROCESS};
 use crate::scratch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitStatus, getpid, getppid, kill_process_group, pidfd_open,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitStatus, getpid, getppid, kill_process_group, nice, pidfd_open,
     set_child_subreaper, setrlimit, setsid,
 };
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,6 +29,7 @@ pub fn supervise(orders: &Orders, own_args: usize) -> i32 {
     close_fds::set_fds_cloexec(3, &[]);
     // a terminal's Ctrl-C is for the service, which then closes the life line
     let _ = setsid();
+    let _ = nice(NICENESS);
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
     if set_child_subreaper(Some(getpid())).is_err() || setrlimit(Resource::Core, no_core).is_err() {
         return FAILED;
