@@ -92,7 +92,11 @@ fn tasks_of_this_user() -> u64 {
 fn lessen(orders: &Orders) -> Result<(), Missing> {
     // the first to go when the machine is out of memory
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    let _ = nice(NICENESS);
+    if let Ok(niceness) = nice(NICENESS) {
+        // `setsid` may have made a group of processes that the kernel compares with one another only; then the group's own
+        // counts. Without root it takes one such order in 100 ms, so that some commands stay as they are
+        let _ = fs::write("/proc/self/autogroup", niceness.to_string());
+    }
     if !orders.network {
         leave_network();
     }

@@ -9,7 +9,8 @@ use super::settle::release;
 use crate::Engine;
 use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, Lease};
-use filemill_core::task::Attempt;
+use filemill_core::retry::RetryPolicy;
+use filemill_core::task::{Attempt, Task};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,30 +44,33 @@ impl Suspects {
         if !is_suspect(lease) {
             return Turn::Now;
         }
-        match rest(lease) {
+        let retry = lease.job.as_ref().map(|job| job.retry.clone()).unwrap_or_default();
+        match rest(&lease.task, &retry) {
             Duration::ZERO => self.0.clone().try_acquire_owned().map_or(Turn::Later(PUT_OFF / 2), Turn::Watched),
             rest => Turn::Later(rest),
         }
     }
 }
 
-/// What is left of it: as long as after so many failures, from the beginning of the last attempt.
-fn rest(lease: &Lease) -> Duration {
-    let retry = lease.job.as_ref().map(|job| job.retry.clone()).unwrap_or_default();
-    let wait = retry.wait_after(u32::try_from(lost(lease).count()).unwrap_or(u32::MAX), 0);
-    let begun = lost(lease).last().map(|attempt| attempt.claim.at);
-    let gone = begun.zip(lease.task.claim.as_ref()).map(|(begun, present)| present.at.since(begun));
-    wait.saturating_sub(gone.unwrap_or_default())
+/// What is left of it: from the beginning of the last attempt, as long as after so many failures, but no longer than others wait
+/// for one that runs. Nothing where the clock was set back since: nobody knows how long it has rested.
+fn rest(task: &Task, retry: &RetryPolicy) -> Duration {
+    let begun = lost(task).last().map(|attempt| attempt.claim.at);
+    let Some((begun, present)) = begun.zip(task.claim.as_ref()).filter(|(begun, present)| *begun <= present.at) else {
+        return Duration::ZERO;
+    };
+    let wait = retry.wait_after(u32::try_from(lost(task).count()).unwrap_or(u32::MAX), 0);
+    wait.clamp(PUT_OFF / 2, WATCHED_FOR).saturating_sub(present.at.since(begun))
 }
 
-fn lost(lease: &Lease) -> impl Iterator<Item = &Attempt> {
-    lease.task.history.iter().filter(|attempt| attempt.error.is_none())
+fn lost(task: &Task) -> impl Iterator<Item = &Attempt> {
+    task.history.iter().filter(|attempt| attempt.error.is_none())
 }
 
 fn is_suspect(lease: &Lease) -> bool {
     // the claim behind the last attempt runs nothing
     let is_exhausted = lease.job.as_ref().is_some_and(|job| lease.task.attempts > job.retry.attempts);
-    lost(lease).count() >= LOST_MIN && !is_exhausted
+    lost(&lease.task).count() >= LOST_MIN && !is_exhausted
 }
 
 /// Runs `work`, and lets the next suspect in when that ends or was watched long enough.
@@ -97,8 +101,9 @@ pub(super) async fn put_off(engine: &Engine, lease: Lease, rest: Duration) {
 mod tests {
     use super::*;
     use filemill_core::ids::JobId;
+    use filemill_core::retry::Backoff;
     use filemill_core::rule::QueueName;
-    use filemill_core::task::{Claim, FencingToken, Task, TaskId, TaskKind};
+    use filemill_core::task::{Claim, FencingToken, TaskId, TaskKind};
     use filemill_core::time::Timestamp;
 
     /// A task that was claimed at these times, and lost but for the last.
@@ -124,7 +129,17 @@ mod tests {
         assert_eq!(later(&claimed_at(&[0, 40, 1040])), None);
         assert_eq!(later(&claimed_at(&[0, 40, 1040, 1080])), Some(1960), "twice as long");
         assert_eq!(later(&claimed_at(&[0, 40, 1040, 3040])), None);
-        assert_eq!(later(&claimed_at(&[0, 3_600_000, 50])), Some(1000), "the clock was set back");
+        assert_eq!(later(&claimed_at(&[0, 3_600_000, 50])), None, "the clock was set back");
+    }
+
+    #[test]
+    fn however_long_the_waits_of_its_rule_it_rests_no_longer_than_a_lease() {
+        let task = claimed_at(&[0, 40, 80]).task;
+        for (backoff, left) in [(Duration::ZERO, 960), (Duration::from_secs(24 * 3600), 29_960)] {
+            let backoff = Backoff { first: backoff, largest: backoff };
+            let retry = RetryPolicy { backoff, ..RetryPolicy::default() };
+            assert_eq!(rest(&task, &retry).as_millis(), left, "{backoff:?}");
+        }
     }
 
     #[test]
