@@ -27,7 +27,7 @@ const CACHE_KIB: i32 = 512;
 /// The handle to the threads.
 pub(crate) struct Readers {
     pub(crate) connections: Arc<Connections>,
-    /// There until they are told to end.
+    /// As long as there are askers. There until the threads are told to end.
     queue: Option<Sender<Query>>,
     threads: Vec<JoinHandle<()>>,
 }

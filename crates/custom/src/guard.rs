@@ -20,8 +20,8 @@ use std::path::PathBuf;
 /// How the guard ends when it was not called as it should be.
 const MISUSED: i32 = 64;
 
-/// The service itself goes first where both want a processor. The guard takes it, so that starting a command hurts nobody, and
-/// what becomes the command once more.
+/// The service itself goes first where both want a processor. The guard takes it, which says nothing where the kernel groups
+/// processes by session, and what becomes the command once more, and its group with it.
 const NICENESS: i32 = 5;
 
 /// For each process that is allowed, and of all together.

@@ -129,6 +129,12 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    fn at_rest(chunks: u32, cores: &Arc<Cores>) -> Vec<Share> {
+        let shares: Vec<Share> = (0..chunks).map(|_| Share::of(cores)).collect();
+        shares.iter().for_each(|share| share.teller()(Load::Rest));
+        shares
+    }
+
     #[test]
     fn what_works_elsewhere_leaves_room_for_others() {
         let cores = Arc::new(Cores::new(2, 64));
@@ -149,12 +155,7 @@ mod tests {
     #[test]
     fn many_that_rest_take_room_all_the_same() {
         let cores = Arc::new(Cores::new(2, 64));
-        let rest = |_| {
-            let share = Share::of(&cores);
-            share.teller()(Load::Rest);
-            share
-        };
-        let resting: Vec<Share> = (0..RESTING_MAX + 4).map(rest).collect();
+        let resting = at_rest(RESTING_MAX + 4, &cores);
         assert_eq!(cores.left(), 0);
         drop(resting);
         assert_eq!(cores.left(), 2);
@@ -173,12 +174,7 @@ mod tests {
     #[test]
     fn a_part_of_the_places_is_never_a_chunks() {
         let cores = Arc::new(Cores::new(8, 8));
-        let rest = |_| {
-            let share = Share::of(&cores);
-            share.teller()(Load::Rest);
-            share
-        };
-        let resting: Vec<Share> = (0..5).map(rest).collect();
+        let resting = at_rest(5, &cores);
         assert_eq!(cores.left(), 1);
         let sixth = Share::of(&cores);
         assert_eq!(cores.left(), 0);
