@@ -223,6 +223,13 @@ fn figure(metrics: &str, name: &str) -> Result<u64> {
     line.with_context(|| format!("no {name} in the metrics"))?.trim().parse().context("a whole figure")
 }
 
+/// Over all series of a counter with this last label.
+fn sum(metrics: &str, name: &str, label: &str) -> Result<u64> {
+    let series = metrics.lines().filter(|line| line.starts_with(name));
+    let values = series.filter_map(|line| line.split_once(label)).map(|(_, value)| value.trim().parse::<u64>());
+    values.sum::<Result<u64, _>>().context("a whole figure")
+}
+
 fn metrics(api: SocketAddr, token: &str) -> Result<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(api)?;
@@ -239,7 +246,7 @@ fn metrics(api: SocketAddr, token: &str) -> Result<String> {
 fn drain(service: &Service, sent: u64, within: Duration) -> Result<Duration> {
     let begun = Instant::now();
     loop {
-        let completed = figure(&metrics(service.api, &service.token)?, "filemill_jobs_total{status=\"completed\"} ")?;
+        let completed = sum(&metrics(service.api, &service.token)?, "filemill_jobs_total{", "status=\"completed\"} ")?;
         ensure!(completed <= sent, "{completed} jobs have completed, of {sent} uploads");
         if completed == sent {
             return Ok(begun.elapsed());

@@ -88,8 +88,8 @@ pub enum Stopped {
     Store(StoppedStore),
     /// A service has it open: ask that.
     InUse,
-    /// There is none.
-    Nowhere,
+    /// No folder was named: a service is meant.
+    Unnamed,
 }
 
 pub fn stopped(data: &Path) -> Result<Stopped> {
@@ -97,7 +97,9 @@ pub fn stopped(data: &Path) -> Result<Stopped> {
     match StoppedStore::open(data) {
         Ok(store) => Ok(Stopped::Store(store)),
         Err(OpenError::InUse(_)) => Ok(Stopped::InUse),
-        Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok(Stopped::Nowhere),
+        Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Ending::not_found(format!("there is no data folder {}", data.display())))
+        }
         Err(e) => Err(e).with_context(|| format!("cannot open the data folder {}", data.display())),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Errors travel as `anyhow::Error`; one that carries an [`Ending`] decides the exit code, any other is a failure (1).
 
-use crate::output::printable;
+use crate::output::printable_lines;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -77,7 +77,7 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
 
 /// Errors quote keys and answers, which may hold anything; an error of several lines keeps them.
 fn shown(error: &anyhow::Error) -> String {
-    format!("{error:#}").split('\n').map(printable).collect::<Vec<_>>().join("\n")
+    printable_lines(&format!("{error:#}"))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -65,6 +65,16 @@ pub fn printable(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// As [`printable`], but a text of several lines keeps them.
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// `1 letter`, `3 letters`
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `2026-05-12 08:00:01` of an RFC 3339 time.
 pub fn time(text: &str) -> String {
     text.get(..19).map_or_else(|| text.to_owned(), |t| t.replace('T', " "))

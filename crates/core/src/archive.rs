@@ -4,6 +4,7 @@
 //! counted while they are read. Whether the sources are there is not looked at here.
 
 use crate::limits;
+use crate::named::Named;
 use crate::rule::Process;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ impl ArchiveManifest {
             return Err(format!("a manifest has at most {} bytes", limits::ARCHIVE_MANIFEST_BYTES_MAX));
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let manifest: ArchiveManifest = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let Named(manifest) = serde_json::from_slice::<Named<Self>>(bytes).map_err(|e| e.to_string())?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -95,7 +96,7 @@ pub fn bounded_files<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ArchiveFi
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut files = Vec::new();
-            while let Some(file) = list.next_element()? {
+            while let Some(Named(file)) = list.next_element()? {
                 if files.len() == limits::ARCHIVE_ENTRIES_MAX {
                     return Err(A::Error::custom(too_many_files()));
                 }

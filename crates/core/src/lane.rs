@@ -1,7 +1,7 @@
 //! How a receiver does, as one process sees it: how many notices it may get at a time, and whether it is down. Pure.
 //!
 //! Nothing of it is stored. It only says what may be sent now; that everything is sent, and once at a time, is the
-//! deliveries' own affair. After a restart a receiver counts as well until it shows otherwise.
+//! deliveries' own affair. After a restart the oldest notice that waits for a receiver says how it did.
 
 use crate::limits;
 use crate::ports::NotifyError;
@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Lane {
     /// In a row, with no success between.
     failures: u32,
+    /// They were another's who called it, such as the process before this one.
+    are_hearsay: bool,
     /// While it is down: when one notice finds out whether it is back.
     probe_at: Timestamp,
     /// It asked for time until then.
@@ -39,6 +41,12 @@ pub enum Mails {
 }
 
 impl Lane {
+    /// Of a receiver that this process has not called yet: the oldest notice that waits for it failed so often at its own
+    /// times. If that is as often as makes a receiver down, it is asked again at once whether it is back.
+    pub fn of_waiting(failures: u32) -> Self {
+        Lane { failures: failures.min(limits::LANE_FAILURES_MAX), are_hearsay: true, ..Lane::default() }
+    }
+
     pub fn is_down(&self) -> bool {
         self.failures >= limits::LANE_FAILURES_MAX
     }
@@ -89,7 +97,8 @@ impl Lane {
 
     /// The wall clock was set: what was noted by it before says nothing of now.
     pub fn clock_was_set(&mut self) {
-        *self = Lane { failures: self.failures, running: self.running, ..Lane::default() };
+        *self =
+            Lane { failures: self.failures, are_hearsay: self.are_hearsay, running: self.running, ..Lane::default() };
     }
 
     pub fn running(&self) -> usize {
@@ -110,8 +119,13 @@ impl Lane {
         match outcome {
             Ok(&()) => self.did_well(now),
             // the receiver answered: this notice is refused, the next one may not be
-            Err(NotifyError::Permanent { .. } | NotifyError::NotTaken { .. }) => {}
+            Err(NotifyError::Permanent { .. } | NotifyError::NotTaken { .. }) => {
+                if std::mem::take(&mut self.are_hearsay) {
+                    self.failures = 0;
+                }
+            }
             Err(NotifyError::Transient { retry_after, .. }) => {
+                self.are_hearsay = false;
                 self.failures = self.failures.saturating_add(1);
                 let spread = (limits::LANE_PROBE / 4).mul_f64(chance as f64 / u64::MAX as f64);
                 self.probe_at = now.plus(limits::LANE_PROBE - spread);
@@ -123,6 +137,7 @@ impl Lane {
     }
 
     fn did_well(&mut self, now: Timestamp) {
+        self.are_hearsay = false;
         if self.failures > 0 {
             self.returned_at = Some(now);
         }
@@ -197,6 +212,21 @@ mod tests {
         lane.digested(at(6));
         assert_eq!(lane.mails(at(30)), Mails::Later);
         assert_eq!(lane.mails(at(65)), Mails::Single(limits::MAILS_PER_MINUTE_MAX), "the minute is over");
+    }
+
+    #[test]
+    fn what_another_heard_of_a_receiver_lasts_until_it_answers() {
+        let ended = |outcome: Result<(), NotifyError>| {
+            let mut lane = Lane::of_waiting(9);
+            assert!(lane.is_down() && lane.room(at(0)) == 1, "it is asked at once, by one");
+            lane.started();
+            lane.ended(outcome.as_ref().map(|()| &()), at(0), 0);
+            (lane.is_down(), lane.is_back_since(Some(at(0))))
+        };
+        assert_eq!(ended(Ok(())), (false, true));
+        assert_eq!(ended(Err(transient(None))), (true, false));
+        assert_eq!(ended(Err(NotifyError::NotTaken { message: "status 404".into() })), (false, false));
+        assert!(!Lane::of_waiting(2).is_down(), "those are due again within a minute");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod limits;
 pub mod line_survey;
 pub mod matching;
 pub mod message;
+pub mod named;
 pub mod notice;
 pub mod notify;
 pub mod object;

@@ -184,8 +184,9 @@ pub const DELIVERY_TTL: Duration = Duration::from_secs(24 * 3600);
 pub const LANE_FAILURES_MAX: u32 = 3;
 /// ...this often, so that all is told within a minute after a receiver came back.
 pub const LANE_PROBE: Duration = Duration::from_secs(40);
-/// A notice is tried before its own time at most this often, and no sooner than this after the last try.
-pub const DELIVERY_EARLY_TRIES_MAX: u32 = 40;
+/// A notice that has been tried so often is tried at its own times only: looks at a receiver that is down last for half an hour
+/// even where one notice makes them all. And none is tried before its time sooner than this after the last try.
+pub const DELIVERY_EARLY_TRIES_MAX: u32 = 70;
 pub const DELIVERY_EARLY_PAUSE: Duration = Duration::from_secs(20);
 /// A receiver that asks for more time than this is asked again anyway.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);

@@ -59,7 +59,8 @@ impl RetryPolicy {
         for code in self.permanent.iter().chain(&self.transient) {
             if !ERROR_CODES.contains(&code.as_str()) {
                 return Err(format!(
-                    "retry: a try fails of no {code:?}; docs/api.md lists the codes, such as \"http_unavailable\""
+                    "retry: {code:?} is not what an attempt reports; name such codes of docs/api.md as \"http_unavailable\" \
+                     (a worker that was lost reports nothing)"
                 ));
             }
         }

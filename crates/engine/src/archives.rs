@@ -88,7 +88,9 @@ impl Engine {
                 Some(rule).filter(makes_archives).cloned().ok_or_else(|| CommandError::invalid("rule", message))
             }
             None => self.rules(who).filter(|rule| rule.enabled).find(makes_archives).cloned().ok_or_else(|| {
-                let message = format!("no rule makes archives; add one with process = {{ kind = \"{ARCHIVE_KIND}\" }}");
+                let message = format!(
+                    "no rule within your reach makes archives; one has process = {{ kind = \"{ARCHIVE_KIND}\" }}"
+                );
                 CommandError::invalid("rule", message)
             }),
         }

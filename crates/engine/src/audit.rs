@@ -13,6 +13,7 @@ use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{Record, RecordKind, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
+use std::fmt;
 use std::time::Duration;
 
 /// Behind whatever is due.
@@ -90,6 +91,24 @@ impl Engine {
         };
         self.inner.ports.state.commit(ChangeSet::new().with(entry), Durability::Lazy).await?;
         Ok(())
+    }
+
+    /// Does what a door does by itself, noted before; if nothing comes of it, a second entry says why.
+    pub async fn noted<T, E: fmt::Display>(
+        &self,
+        who: &Principal,
+        at: Option<&BucketName>,
+        action: &str,
+        target: &str,
+        detail: Value,
+        act: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, CommandError> {
+        self.note(who, at, action, target, detail).await?;
+        let outcome = act.await;
+        if let Err(why) = &outcome {
+            self.note(who, at, action, target, json!({ "failed": why.to_string() })).await?;
+        }
+        Ok(outcome)
     }
 
     /// Newest first, as far as it concerns the tenant of who asks.

@@ -6,6 +6,7 @@
 use crate::Engine;
 use crate::error::CommandError;
 use crate::publish::abandon_multiparts;
+use crate::redrives::must_mean_dead;
 use crate::sweeper::Swept;
 use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterStatus, LetterEnd};
@@ -117,6 +118,7 @@ impl Engine {
 
     /// All that the filter finds. Answers how many.
     pub async fn discard_dead_letters(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
+        must_mean_dead(filter)?;
         let mut filter = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
         // those that die meanwhile were not meant
         let end = self.now().plus(Duration::from_millis(1));
@@ -199,7 +201,7 @@ impl Engine {
     }
 
     /// Nothing is opened again that would fail at once.
-    fn check_process(&self, process: &Process) -> Result<(), CommandError> {
+    pub(crate) fn check_process(&self, process: &Process) -> Result<(), CommandError> {
         let processors = &self.inner.ports.processors;
         if processors.spec(process.kind.as_str()).is_none() {
             let message = format!(
@@ -239,7 +241,7 @@ impl Engine {
         if is_within { Ok(letter) } else { Err(CommandError::not_found("dead letter", id)) }
     }
 
-    async fn letter_named(&self, id: &str) -> Result<Option<Revised<DeadLetter>>, CommandError> {
+    pub(crate) async fn letter_named(&self, id: &str) -> Result<Option<Revised<DeadLetter>>, CommandError> {
         self.read_record(id).await
     }
 

@@ -79,6 +79,7 @@ pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {
 /// A batch that was received is finished also when `stop` comes.
 async fn feed(engine: &Engine, queue: &MessageQueueName, bucket: &BucketName, stop: &CancellationToken) {
     let wanted = Receive { max: BATCH, visibility: Some(limits::LEASE), wait: Some(limits::MESSAGE_WAIT_MAX) };
+    let mut is_told = false;
     loop {
         if engine.inner.ports.blobs.room().is_low() {
             // what is received now could not be stored, and each receive counts
@@ -89,12 +90,16 @@ async fn feed(engine: &Engine, queue: &MessageQueueName, bucket: &BucketName, st
             continue;
         }
         let received = stop.run_until_cancelled(engine.inner.ports.messages.receive(queue, wanted)).await;
+        is_told &= matches!(received, Some(Err(_)));
         match received {
             None => return,
             Some(Ok(messages)) if messages.is_empty() => {}
             Some(Ok(messages)) => take(engine, queue, bucket, messages, stop).await,
             Some(Err(e)) => {
-                tracing::warn!(queue = %queue, error = %e, "a queue that starts rules cannot be read");
+                if !is_told {
+                    tracing::warn!(queue = %queue, error = %e, "a queue that starts rules cannot be read; it is tried again");
+                }
+                is_told = true;
                 engine.pause_for_outage(stop).await;
             }
         }
@@ -113,6 +118,8 @@ async fn take(
     for (message, outcome) in messages.iter().zip(outcomes) {
         match outcome {
             Ok(()) => done.push(message.receipt),
+            // told already, when it came first
+            Err(NoObject::Never(_)) if message.receives > 1 => {}
             Err(why) => {
                 is_outage |= matches!(why, NoObject::NotNow(_));
                 tracing::warn!(queue = %queue, message_id = %message.id, receives = message.receives, error = %why,

@@ -257,15 +257,15 @@ impl Engine {
         self.principal(Lookup::Id(id.to_string())).await
     }
 
-    /// The digest of the token that the key has now, if it opens anything: another one after it was exchanged.
-    pub async fn open_token_of(&self, id: &KeyId) -> Result<Option<String>, CommandError> {
+    /// The key as it is now, if it opens anything. Another token than before: it was exchanged.
+    pub async fn open_key(&self, id: &KeyId) -> Result<Option<Arc<Key>>, CommandError> {
         let now = self.now();
         let lookup = Lookup::Id(id.to_string());
         let key = match self.inner.keys.find(&lookup, now) {
             Some(key) => Some(key),
             None => self.look_up(lookup, now).await?,
         };
-        Ok(key.filter(|key| key.opens_at(now)).map(|key| key.token_sha256.clone()))
+        Ok(key.filter(|key| key.opens_at(now)))
     }
 
     /// The secret of a key's S3 pair; everybody's, known or not.

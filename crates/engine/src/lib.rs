@@ -12,6 +12,7 @@ mod chance;
 mod commands;
 mod compute;
 mod config;
+mod counts;
 mod dead_letters;
 mod deliveries;
 mod error;
@@ -125,6 +126,7 @@ impl Engine {
     /// Takes messages, ingests, works, sweeps, tells, scrubs and reconciles until `stop` is cancelled, then drains: running tasks get
     /// [`DRAIN`](filemill_core::limits::DRAIN) to finish and are given back otherwise.
     pub async fn run(&self, stop: CancellationToken) {
+        counts::begin_at_zero(&self.inner.config.rules);
         let told = self.inner.ports.state.last_event().await.unwrap_or(0);
         tokio::join!(
             from_queues::run(self, stop.clone()),

@@ -3,6 +3,7 @@
 //! Where state and bytes share a disk this is one write. Elsewhere the object comes first: a crash between the two
 //! leaves an object that the next attempt replaces by the same bytes.
 
+use crate::counts::Ended;
 use crate::{Engine, Ports, state_log};
 use filemill_core::job::Job;
 use filemill_core::object::{BucketName, ObjectInfo, ObjectKey};
@@ -18,13 +19,11 @@ impl Engine {
         let ports = &self.inner.ports;
         let due = self.add_deliveries(&mut changes);
         let ready = changes.tasks_made_ready();
-        let ended = changes.jobs_ended();
+        let ended = Ended::by(&changes);
         let lines = state_log::lines_of(&changes);
         let committed = ports.state.commit(changes, durability).await?;
         state_log::write(&lines);
-        for status in ended {
-            metrics::counter!("filemill_jobs_total", "status" => status.as_str()).increment(1);
-        }
+        ended.into_iter().for_each(Ended::count);
         self.add_left_over(&due.left_over, durability).await;
         if !ready.is_empty()
             && let Err(e) = ports.queue.push(&ready).await

@@ -13,6 +13,7 @@ use filemill_core::limits;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{RecordKind, RecordOrder, RecordQuery, Recorded, Revised};
 use filemill_core::redrive::{Redrive, RedriveManner, RedriveStatus};
+use filemill_core::rule::Process;
 use futures::future::{join_all, try_join_all};
 use serde_json::json;
 use std::time::Duration;
@@ -40,9 +41,16 @@ pub struct RedriveProgress {
 }
 
 impl Engine {
-    /// How many letters an order would find now.
-    pub async fn count_redrive(&self, who: &Principal, filter: &DeadLetterFilter) -> Result<u64, CommandError> {
+    /// How many letters an order would find now. Options that none of them takes are refused; where some do, the order passes
+    /// the others over and tells why.
+    pub async fn count_redrive(
+        &self,
+        who: &Principal,
+        filter: &DeadLetterFilter,
+        manner: &RedriveManner,
+    ) -> Result<u64, CommandError> {
         check_filter(filter)?;
+        must_mean_dead(filter)?;
         if !filter.ids.is_empty() {
             let named = try_join_all(filter.ids.iter().map(|id| self.dead_letter(who, id))).await?;
             let is_elsewhere = |letter: &&DeadLetter| filter.queue.as_ref().is_some_and(|queue| *queue != letter.queue);
@@ -50,10 +58,34 @@ impl Engine {
                 return Err(CommandError::not_found("dead letter of this queue", &letter.id));
             }
             named.iter().try_for_each(must_be_dead)?;
+            self.some_must_take(manner, &named)?;
             return Ok(named.len() as u64);
         }
         let dead = DeadLetterFilter { status: Some(DeadLetterStatus::Dead), ..filter.clone() };
+        if !manner.options.is_empty() {
+            let query = RecordQuery { limit: limits::PAGE_MAX, ..dead.query().within(&who.reach) };
+            let rules = self.inner.ports.state.record_groups(&query, "rule").await?;
+            let newest = try_join_all(rules.iter().map(|rule| self.letter_named(&rule.last))).await?;
+            let newest: Vec<DeadLetter> = newest.into_iter().flatten().map(|letter| letter.value).collect();
+            self.some_must_take(manner, &newest)?;
+        }
         self.count_dead_letters(who, &dead).await
+    }
+
+    fn some_must_take(&self, manner: &RedriveManner, letters: &[DeadLetter]) -> Result<(), CommandError> {
+        if manner.options.is_empty() {
+            return Ok(());
+        }
+        let mut refused = Ok(());
+        for letter in letters {
+            let mut process = Process { kind: letter.processor.clone(), options: letter.options.clone() };
+            process.options.extend(manner.options.clone());
+            match self.check_process(&process) {
+                Ok(()) => return Ok(()),
+                Err(e) => refused = Err(e),
+            }
+        }
+        refused
     }
 
     pub async fn create_redrive(&self, who: &Principal, new: NewRedrive) -> Result<RedriveProgress, CommandError> {
@@ -62,7 +94,7 @@ impl Engine {
             let message = format!("{rate} a second; use 1 to {}", limits::REDRIVE_RATE_MAX);
             return Err(CommandError::invalid("rate", message));
         }
-        let matched = self.count_redrive(who, &new.filter).await?;
+        let matched = self.count_redrive(who, &new.filter, &new.manner).await?;
         let now = self.now();
         let mut filter = new.filter;
         filter.ids.sort();
@@ -173,6 +205,17 @@ fn check_filter(filter: &DeadLetterFilter) -> Result<(), CommandError> {
         return Err(CommandError::invalid("ids", message));
     }
     Ok(())
+}
+
+/// Only letters that are dead can be acted on. A filter for others is refused, and not read as one for the dead.
+pub(crate) fn must_mean_dead(filter: &DeadLetterFilter) -> Result<(), CommandError> {
+    match filter.status {
+        None | Some(DeadLetterStatus::Dead) => Ok(()),
+        Some(other) => {
+            let message = format!("letters that are {} are over; only dead ones are acted on", other.as_str());
+            Err(CommandError::invalid("filter.status", message))
+        }
+    }
 }
 
 pub(crate) async fn run(engine: &Engine, stop: CancellationToken) {

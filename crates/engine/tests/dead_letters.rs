@@ -255,6 +255,13 @@ async fn a_copy_may_have_other_options() {
     };
     let wrong = service.engine.redrive_dead_letter(&operator(), &letter.id, &with("mend")).await;
     assert!(matches!(wrong, Err(CommandError::Invalid { field: "options", .. })), "{wrong:?}");
+    let named = DeadLetterFilter { ids: vec![letter.id.clone()], ..DeadLetterFilter::default() };
+    for filter in [dead(), named] {
+        let wrong = service.engine.count_redrive(&operator(), &filter, &with("mend")).await;
+        assert!(matches!(wrong, Err(CommandError::Invalid { field: "options", .. })), "{wrong:?}");
+        let right = service.engine.count_redrive(&operator(), &filter, &with("mends")).await;
+        assert_eq!(right.expect("a count"), 1);
+    }
     service.engine.redrive_dead_letter(&operator(), &letter.id, &with("mends")).await.expect("redriven");
     let done = service.ended("big").await.remove(0);
     assert_eq!((done.status, done.run, &done.process.options["mends"]), (JobStatus::Completed, 2, &json!(true)));
@@ -292,6 +299,13 @@ async fn letters_are_grouped_by_what_went_wrong() {
     assert_eq!((groups[0].oldest.key.as_str(), groups[0].newest.key.as_str()), ("a", "c"));
     let of_b = DeadLetterFilter { key: Some("b*".into()), ..dead() };
     assert_eq!(letters(&service.engine, &of_b).await.len(), 1);
+    let over = DeadLetterFilter { status: Some(DeadLetterStatus::Redriven), ..of_b.clone() };
+    for refused in [
+        service.engine.discard_dead_letters(&operator(), &over).await,
+        service.engine.count_redrive(&operator(), &over, &RedriveManner::default()).await,
+    ] {
+        assert!(matches!(refused, Err(CommandError::Invalid { field: "filter.status", .. })), "{refused:?}");
+    }
     assert_eq!(service.engine.discard_dead_letters(&operator(), &of_b).await.expect("discarded"), 1);
     assert_eq!(service.engine.count_dead_letters(&Principal::service(), &dead()).await.expect("a count"), 2);
 }
@@ -311,7 +325,8 @@ async fn of_a_redrive_ordered_twice_each_letter_runs_once_more() {
     ingested(&service.engine).await;
     fragile.mended.store(true, Ordering::SeqCst);
     let order = |rate| NewRedrive { rate: Some(rate), ..NewRedrive::default() };
-    assert_eq!(service.engine.count_redrive(&Principal::service(), &dead()).await.expect("a count"), COUNT as u64);
+    let count = service.engine.count_redrive(&Principal::service(), &dead(), &RedriveManner::default()).await;
+    assert_eq!(count.expect("a count"), COUNT as u64);
     let (day, night) = (operator(), operator());
     let (one, two) =
         tokio::join!(service.engine.create_redrive(&day, order(3)), service.engine.create_redrive(&night, order(5)),);

@@ -366,7 +366,7 @@ async fn every_job_that_ends_is_counted_once_however_it_ends() {
     let _counts_here = metrics::set_default_local_recorder(&recorder);
     let counted = |status: &str| {
         let text = recorder.handle().render();
-        let line = format!("filemill_jobs_total{{status=\"{status}\"}} ");
+        let line = format!("filemill_jobs_total{{rule=\"hello\",status=\"{status}\"}} ");
         text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |count| count.parse::<u32>().expect("a count"))
     };
     let mut rule = hello();

@@ -4,7 +4,6 @@
 //! path with an id in it.
 
 use filemill_core::alarm::AlarmStatus;
-use filemill_core::job::JobStatus;
 use filemill_core::time::Timestamp;
 use filemill_engine::{AlarmNow, Health, QueueState};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -54,9 +53,6 @@ fn begin_at_zero() {
     ] {
         counter!(name).increment(0);
     }
-    for status in JobStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
-        counter!("filemill_jobs_total", "status" => status.as_str()).increment(0);
-    }
     for what in ["object", "file"] {
         counter!("filemill_reconcile_repaired_total", "what" => what).increment(0);
     }
@@ -80,7 +76,8 @@ fn describe() {
     describe_counter!("filemill_sqs_requests_total", "requests answered by the SQS door, by action and status");
     describe_histogram!("filemill_sqs_request_seconds", "time to the answer, with the wait of a long poll");
     describe_gauge!("filemill_jobs", "open jobs by status");
-    describe_counter!("filemill_jobs_total", "jobs that ended, by status");
+    describe_counter!("filemill_jobs_total", "jobs that ended, by rule and status");
+    describe_counter!("filemill_jobs_throttled_total", "of them those that a service had put off (429), by rule");
     describe_gauge!("filemill_tasks", "tasks by state");
     describe_gauge!("filemill_oldest_ready_task_age_seconds", "how long the oldest ready task has waited");
     describe_gauge!("filemill_queue_tasks", "tasks by queue and state");

@@ -60,12 +60,13 @@ impl Guard {
     /// Parses a URL, in any spelling of its host, and judges what can be judged without resolving a name.
     pub fn check_url(&self, text: &str) -> Result<Url, Refused> {
         // the text is not repeated: it may hold a secret
-        let url = Url::parse(text).map_err(|e| Refused(format!("the URL cannot be read: {e}")))?;
+        let wrong = |e| Refused(format!("the URL cannot be read: {e}; write it like https://example.org/path"));
+        let url = Url::parse(text).map_err(wrong)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refused(format!("the URL begins with {:?}; only http and https are sent to", url.scheme())));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refused("the URL holds a user name or password; send credentials in a header".into()));
+            return Err(Refused("the URL holds a user name or password, which is not sent; leave it out".into()));
         }
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Refused("the URL names no host".into()));
@@ -206,9 +207,9 @@ mod tests {
             ("ftp://example.com/", "only http and https"),
             ("file:///etc/passwd", "only http and https"),
             ("gopher://example.com/", "only http and https"),
-            ("http://user@example.com/", "credentials"),
-            ("http://user:secret@example.com/", "credentials"),
-            ("https://:secret@example.com/", "credentials"),
+            ("http://user@example.com/", "leave it out"),
+            ("http://user:secret@example.com/", "leave it out"),
+            ("https://:secret@example.com/", "leave it out"),
             ("http://", "cannot be read"),
             ("example.com", "cannot be read"),
             ("http://example.com:22/", "neither 80 nor 443"),

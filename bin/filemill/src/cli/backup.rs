@@ -48,7 +48,7 @@ impl Args {
             Stopped::Store(store) => {
                 store.back_up(&mut out, SystemClock.now())?;
             }
-            Stopped::InUse | Stopped::Nowhere => {
+            Stopped::InUse | Stopped::Unnamed => {
                 let mut body = self.access.client()?.post_for_stream("/v1/backup")?;
                 io::copy(&mut body, &mut out).context("the service broke the backup off; its log has the cause")?;
             }

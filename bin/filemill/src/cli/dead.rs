@@ -117,7 +117,7 @@ impl Args {
             ("died", output::time(&text(&letter, "died_at"))),
         ];
         for (name, value) in rows {
-            output::line(format_args!("{name:<9} {}", output::printable(&value)))?;
+            output::line(format_args!("{name:<9} {}", output::printable_lines(&value)))?;
         }
         if let Some(until) = letter["resumable_until"].as_str() {
             output::line(format_args!("kept      finished chunks, until {}", output::time(until)))?;
@@ -158,7 +158,8 @@ impl Args {
             return output::json(&answer);
         }
         let verb = if self.dry_run { "would be discarded" } else { "discarded" };
-        output::line(format_args!("{} letters {verb}", answer["count"]))
+        let letters = output::counted(answer["count"].as_u64().unwrap_or(0), "letter");
+        output::line(format_args!("{letters} {verb}"))
     }
 }
 

@@ -26,7 +26,7 @@ impl Args {
                 eprintln!("no service has this folder open; it is held while it is looked at, and nothing is changed");
                 serde_json::to_value(store.check_up(SystemClock.now())?)?
             }
-            Stopped::InUse | Stopped::Nowhere => self.access.client()?.get_unhurried("/v1/checkup")?,
+            Stopped::InUse | Stopped::Unnamed => self.access.client()?.get_unhurried("/v1/checkup")?,
         };
         if self.json {
             output::json(&checkup)?;
@@ -35,6 +35,7 @@ impl Args {
         }
         match findings(&checkup).len() {
             0 => Ok(()),
+            1 => Err(Ending::failed("one kind of thing is not as it should be")),
             kinds => Err(Ending::failed(format!("{kinds} kinds of things are not as they should be"))),
         }
     }

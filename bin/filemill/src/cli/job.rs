@@ -117,7 +117,7 @@ fn print(job: &Job) -> Result<()> {
         output::line(format_args!("{name:<9} {}", output::printable(&value)))?;
     }
     match &job.failure {
-        Some(_) => output::line(format_args!("failure   {}", output::printable(&job.reason()))),
+        Some(_) => output::line(format_args!("failure   {}", output::printable_lines(&job.reason()))),
         None => Ok(()),
     }
 }

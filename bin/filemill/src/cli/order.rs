@@ -1,12 +1,16 @@
 //! Orders that the service works off in the background at a rate: what redrives and backfills share.
 
 use crate::client::{Client, segment};
+use crate::exit::{Exit, exit_of};
 use anyhow::Result;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often an order that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// So long a service may be away before nobody waits for it any more.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// `50` or `50/s`
 pub fn rate(text: &str) -> Result<u32, String> {
@@ -19,12 +23,18 @@ pub fn path(noun: &str, id: &str) -> String {
     format!("/v1/{noun}/{}", segment(id))
 }
 
-/// Looks until it runs no more.
+/// Looks until it runs no more. An order outlives the service's restarts, and so does the waiting for it.
 pub fn finished(client: &Client, noun: &str, mut order: Value) -> Result<Value> {
-    let path = path(noun, order["id"].as_str().unwrap_or_default());
+    let id = order["id"].as_str().unwrap_or_default().to_owned();
+    let path = path(noun, &id);
+    let mut heard = Instant::now();
     while order["status"] == "running" {
         std::thread::sleep(LOOK_EVERY);
-        order = client.get(&path, &[])?;
+        match client.get(&path, &[]) {
+            Ok(newer) => (order, heard) = (newer, Instant::now()),
+            Err(e) if exit_of(&e) == Exit::Unreachable && heard.elapsed() < SILENCE_MAX => {}
+            Err(e) => return Err(e.context(format!("order {id} goes on whether it is waited for or not"))),
+        }
     }
     Ok(order)
 }

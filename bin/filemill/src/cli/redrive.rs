@@ -61,11 +61,9 @@ impl Args {
             (None, None) => client.post("/v1/redrives", &self.wish()?)?,
         };
         if self.dry_run {
-            let counted = match answer["count"].as_u64() {
-                Some(1) => "1 letter would be redriven".to_owned(),
-                _ => format!("{} letters would be redriven", answer["count"]),
-            };
-            return if self.json { output::json(&answer) } else { output::line(counted) };
+            let letters = output::counted(answer["count"].as_u64().unwrap_or(0), "letter");
+            let told = format!("{letters} would be redriven");
+            return if self.json { output::json(&answer) } else { output::line(told) };
         }
         let answer = if self.wait { order::finished(&client, NOUN, answer)? } else { answer };
         if self.json {

@@ -44,7 +44,7 @@ impl Access {
                 }
                 Ok(stopped)
             }
-            _ => Ok(Stopped::Nowhere),
+            _ => Ok(Stopped::Unnamed),
         }
     }
 

@@ -153,7 +153,7 @@ fn receivers_that_cannot_be_told_are_refused_and_no_secret_is_shown() {
     for (from, to, word) in [
         ("https://h/x", "https://10.0.0.1/x", "private"),
         ("https://h/x", "https://h:8443/x", "list \"h:8443\""),
-        ("https://h/x", "https://u:hunter2@h/x", "credentials"),
+        ("https://h/x", "https://u:hunter2@h/x", "leave it out"),
         (KEY, "hunter2", "whsec_"),
         ("job.failed", "job.lost", "unknown variant"),
         ("\"webhook\"", "\"pigeon\"", "unknown variant"),

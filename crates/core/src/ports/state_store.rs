@@ -365,14 +365,22 @@ impl ChangeSet {
             .collect()
     }
 
-    /// What becomes of each job that ends by the set. The feed is told so by the same set: an ended job may be stored again,
-    /// for example when what it kept is given up.
-    pub fn jobs_ended(&self) -> Vec<JobStatus> {
+    /// Each job that ends by the set. The feed is told so by the same set: an ended job may be stored again, for example when
+    /// what it kept is given up.
+    pub fn jobs_ended(&self) -> impl Iterator<Item = &Job> {
         let ended = self.changes.iter().filter_map(|change| match change {
-            Change::Emit(event) => event.kind.end_of_job(),
+            Change::Emit(event) => event.kind.end_of_job().and(event.job.as_ref()),
             _ => None,
         });
-        ended.collect()
+        ended.filter_map(|id| self.jobs().find(|job| job.id == *id))
+    }
+
+    /// Each job that is stored by the set.
+    fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::InsertJob(job) | Change::UpdateJob(job) => Some(&**job),
+            _ => None,
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use filemill_core::ports::{Change, ChangeSet, Durability, StateError};
 use filemill_core::record::{RecordKind, RecordOrder, RecordQuery, Recorded, Revised};
 use filemill_core::time::Timestamp;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use tokio::task::JoinSet;
 
 /// Deliveries looked at in one go, and pages of them in one pass over a lane: a lane whose first ones all wait for their
@@ -33,11 +34,22 @@ pub(super) async fn start_ready(
         if is_mail(&group.value) {
             room = room.min(limits::MAILS_RUNNING_MAX.saturating_sub(mails_running(lanes)));
         }
-        let lane = lanes.entry(group.value.clone()).or_default();
+        let lane = match lanes.entry(group.value.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(first_look(engine, &group.value).await?),
+        };
         let opens = start_lane(engine, &group.value, lane, room, calls).await?;
         next = Some(next.map_or(opens, |known: Timestamp| known.min(opens)));
     }
     Ok(next)
+}
+
+/// What the oldest that waits for a receiver tells of it to a process that has not called it yet.
+async fn first_look(engine: &Engine, lane: &str) -> Result<Lane, CommandError> {
+    let query = RecordQuery { limit: 1, order: RecordOrder::OldestFirst, ..RecordQuery::of(RecordKind::Delivery) };
+    let query = query.with("lane", Some(lane));
+    let oldest = engine.read_records::<Delivery>(&query).await?.items.pop();
+    Ok(Lane::of_waiting(oldest.map_or(0, |oldest| oldest.value.failures)))
 }
 
 fn is_mail(lane: &str) -> bool {

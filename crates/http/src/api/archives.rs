@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use filemill_core::archive::{ArchiveFile, bounded_files, bounded_metadata};
+use filemill_core::named;
 use filemill_core::rule::RuleId;
 use filemill_engine::{ArchiveContent, NewArchive};
 use serde::{Deserialize, Deserializer};
@@ -29,6 +30,7 @@ pub struct NewArchiveBody {
     #[schema(value_type = Option<Vec<ArchiveFileBody>>)]
     files: Option<Vec<ArchiveFile>>,
     /// The results of all completed jobs that these filters find, each under its key.
+    #[serde(default, deserialize_with = "named::option")]
     #[schema(value_type = Option<JobSelection>)]
     jobs: Option<JobsParams>,
     /// What a browser should call the archive.

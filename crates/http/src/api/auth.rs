@@ -5,6 +5,7 @@
 //! Feeds, which browsers open across origins without asking, take a one-use ticket instead and also check `Origin`.
 
 use super::ApiState;
+use super::health;
 use super::problem::Problem;
 use super::scopes::Need;
 use crate::serve::PeerAddress;
@@ -55,7 +56,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 pub async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
-    state.pace.admit_address(address)?;
+    // a crowd behind one address is no reason to take the service for dead
+    if !health::PROBES.contains(&parts.uri.path()) {
+        state.pace.admit_address(address)?;
+    }
     match need_of(&state, &parts) {
         Some(Need::Nothing) => {}
         Some(Need::Scope { scope, by_ticket }) => {

@@ -14,6 +14,7 @@ use axum::extract::State;
 use filemill_core::access::Principal;
 use filemill_core::dead_letter::{DeadLetterFilter, DeadLetterStatus};
 use filemill_core::ids::DeadLetterId;
+use filemill_core::named;
 use filemill_core::object::BucketName;
 use filemill_core::ports::Page;
 use filemill_core::redrive::RedriveManner;
@@ -222,6 +223,7 @@ pub async fn discard_dead_letter(
 #[schema(as = NewDiscard, example = json!({"filter": {"fingerprint": "1f0c2a7b9d3e"}, "dry_run": true}))]
 pub struct DiscardBody {
     /// Which letters. An empty filter means all that are dead.
+    #[serde(deserialize_with = "named::one")]
     filter: DeadLetterFilters,
     /// Only count them.
     #[serde(default)]
@@ -246,8 +248,8 @@ pub async fn discard_dead_letters(
 ) -> Result<Json<CountView>, Problem> {
     let filter = body.filter.filter().map_err(|problem| Problem::invalid_field("filter", problem.detail()))?;
     let count = match body.dry_run {
-        true => state.engine.count_redrive(&who, &filter).await?,
-        false => state.engine.discard_dead_letters(&who, &filter).await?,
+        true => state.engine.count_redrive(&who, &filter, &RedriveManner::default()).await.map_err(Problem::in_body)?,
+        false => state.engine.discard_dead_letters(&who, &filter).await.map_err(Problem::in_body)?,
     };
     Ok(Json(CountView { count }))
 }

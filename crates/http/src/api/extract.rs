@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use filemill_core::ids::{BackfillId, DeadLetterId, DeliveryId, FileId, JobId, KeyId, RedriveId, UploadId};
 use filemill_core::limits;
+use filemill_core::named::Named;
 use filemill_core::time::Timestamp;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -18,7 +19,7 @@ use std::error::Error;
 use std::str::FromStr;
 use url::form_urlencoded;
 
-/// A JSON body. Wrong syntax is 400 with line and column; wrong content is 422 with the path.
+/// A JSON body, an object. Wrong syntax is 400 with line and column; wrong content is 422 with the path.
 pub struct StrictJson<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
@@ -98,10 +99,13 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+    let Named(value) = serde_path_to_error::deserialize::<_, Named<T>>(&mut reader).map_err(|e| {
         let (path, e) = (e.path().to_string(), e.inner());
+        if let Err(malformed) = serde_json::from_slice::<IgnoredAny>(bytes) {
+            return json_problem("", &malformed);
+        }
         // a number where one of several names should be is a fault of syntax to serde_json alone
-        if e.to_string().starts_with("expected value") && is_json(bytes) {
+        if e.to_string().starts_with("expected value") {
             return Problem::invalid_field(path, "a value of another type is expected");
         }
         json_problem(path.trim_start_matches('.'), e)
@@ -110,17 +114,12 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
-}
-
 fn json_problem(path: &str, e: &serde_json::Error) -> Problem {
     let place = format!(" at line {} column {}", e.line(), e.column());
     let text = e.to_string();
     let message = text.strip_suffix(&place).unwrap_or(&text);
     if e.is_data() {
-        let field = named_in(message).unwrap_or(path);
-        return Problem::invalid_field(field, message);
+        return Problem::invalid_field(field_at(path, named_in(message)), message);
     }
     Problem::bad_request("malformed_json", format!("line {}, column {}: {message}", e.line(), e.column()))
 }
@@ -130,6 +129,15 @@ fn named_in(message: &str) -> Option<&str> {
     let starts = ["unknown field `", "duplicate field `", "missing field `"];
     let rest = starts.iter().find_map(|start| message.strip_prefix(start))?;
     rest.split_once('`').map(|(name, _)| name)
+}
+
+/// The path with the name that it may lack.
+fn field_at(path: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
+        _ => path.to_owned(),
+    }
 }
 
 /// Typed query parameters. An empty value is the same as none, so that forms can send all their fields.
@@ -294,6 +302,15 @@ mod tests {
     struct Wish {
         size: u64,
         tags: Option<Vec<u8>>,
+        #[serde(default)]
+        of: Vec<Part>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Part {
+        name: String,
     }
 
     fn told(problem: Problem) -> (u16, String) {
@@ -318,6 +335,9 @@ mod tests {
             ("{\"size\": 1, \"tags\": [1, 999]}", "tags[1]"),
             ("{\"size\": 1, \"sise\": 2}", "sise"),
             ("{}", "size"),
+            ("[1]", "an object"),
+            ("{\"size\": 1, \"of\": [{\"sise\": 2}]}", "of[0].sise"),
+            ("{\"size\": 1, \"of\": [{}]}", "of[0].name"),
             ("{\"size\": 1, \"size\": 1}", "size"),
         ] {
             let (status, text) = told(parse_json::<Wish>(bad.as_bytes()).expect_err(bad));

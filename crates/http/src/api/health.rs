@@ -28,7 +28,7 @@ pub struct Readiness(tokio::sync::Mutex<Option<(Instant, Option<Room>)>>);
 
 impl Readiness {
     /// The store's room, if the stores answer.
-    async fn of(&self, engine: &filemill_engine::Engine) -> Option<Room> {
+    pub async fn of(&self, engine: &filemill_engine::Engine) -> Option<Room> {
         let mut seen = self.0.lock().await;
         if let Some((_, ready)) = seen.filter(|(at, _)| at.elapsed() < PROBE_KEPT) {
             return ready;
@@ -73,6 +73,9 @@ pub enum StorageView {
     /// Nearly full: uploads are refused and work waits; reading and deleting work.
     Full,
 }
+
+/// What whoever runs the service asks, however much others ask.
+pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Is the process alive?
 #[utoipa::path(

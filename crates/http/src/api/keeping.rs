@@ -66,6 +66,7 @@ pub async fn check_up(
         (status = 200, description = "The backup", body = String, content_type = "application/x-tar"),
         (status = 409, description = "Another backup is being made", body = ProblemView),
         (status = 501, description = "This service's stores are backed up by their own means", body = ProblemView),
+        (status = 507, description = "The storage is full: there is no room for the cut", body = ProblemView),
     ),
 )]
 pub async fn back_up(
@@ -78,6 +79,10 @@ pub async fn back_up(
     let turn = state.backups.clone().try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::CONFLICT, "backup_runs", "another backup is being made; wait for its end")
     })?;
+    // the cut is copied into the store's own folder first
+    if state.readiness.of(&state.engine).await.is_some_and(|room| room.is_low()) {
+        return Err(Problem::storage_full());
+    }
     state.engine.note(&who, None, "backup.make", "store", serde_json::Value::Null).await?;
     let (pieces, received) = mpsc::channel(PIECES_MAX);
     tokio::task::spawn_blocking(move || {

@@ -91,6 +91,12 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    pub fn storage_full() -> Self {
+        let detail = "the storage is full: reading and deleting work; try again when there is room";
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
+            .with_header(header::RETRY_AFTER, FULL_RETRY_AFTER_SECS)
+    }
+
     /// For a request whose body, not whose address, names something that is not there.
     pub fn in_body(e: CommandError) -> Self {
         match e {
@@ -121,9 +127,7 @@ impl From<CommandError> for Problem {
             }
             CommandError::Full(source) => {
                 tracing::warn!(cause = chain(&*source), "refused for want of room");
-                let detail = "the storage is full: reading and deleting work; try again when there is room";
-                Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
-                    .with_header(header::RETRY_AFTER, FULL_RETRY_AFTER_SECS)
+                Problem::storage_full()
             }
             CommandError::Internal(source) => {
                 tracing::error!(cause = chain(&*source), "internal error");

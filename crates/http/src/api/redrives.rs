@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use filemill_core::access::Principal;
 use filemill_core::ids::RedriveId;
+use filemill_core::named;
 use filemill_core::ports::Page;
 use filemill_core::redrive::RedriveManner;
 use filemill_core::rule::QueueName;
@@ -28,6 +29,7 @@ use utoipa::ToSchema;
 pub struct RedriveBody {
     #[serde(default)]
     ids: Vec<String>,
+    #[serde(default, deserialize_with = "named::option")]
     filter: Option<DeadLetterFilters>,
     /// Letters a second; 50 unless given.
     #[schema(minimum = 1, maximum = 1000)]
@@ -98,7 +100,7 @@ pub async fn order(
 ) -> Result<Response, Problem> {
     let (wish, is_dry_run) = body.wish(queue)?;
     if is_dry_run {
-        let count = state.engine.count_redrive(who, &wish.filter).await.map_err(Problem::in_body)?;
+        let count = state.engine.count_redrive(who, &wish.filter, &wish.manner).await.map_err(Problem::in_body)?;
         return Ok(Json(CountView { count }).into_response());
     }
     let ordered = state.engine.create_redrive(who, wish).await.map_err(Problem::in_body)?;

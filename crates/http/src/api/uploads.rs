@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use filemill_core::ids::UploadId;
+use filemill_core::named;
 use filemill_core::notice::NoticeKind;
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::rule::RuleId;
@@ -51,7 +52,7 @@ pub struct NewUploadBody {
     #[schema(value_type = UploadModeView)]
     mode: UploadMode,
     /// Whom to tell of its jobs, besides those that the service's config names; up to 4.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named::each")]
     notify: Vec<UploadReceiverBody>,
 }
 

@@ -26,8 +26,9 @@ pub async fn create(door: &Arc<Door>, req: S3Request<CreateBucketInput>) -> S3Re
     if req.input.object_lock_enabled_for_bucket == Some(true) {
         return Err(s3_error!(NotImplemented, "Object lock is not offered."));
     }
-    visitor.note(door, None, "bucket.create", &bucket, Value::Null).await?;
-    door.store.create_bucket(&bucket).await.map_err(errors::of_store)?;
+    let creation = door.store.create_bucket(&bucket);
+    let created = visitor.noted(door, None, ("bucket.create", &bucket), Value::Null, creation).await?;
+    created.map_err(errors::of_store)?;
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{bucket}")) }))
 }
 
@@ -38,8 +39,9 @@ pub async fn head(door: &Arc<Door>, req: S3Request<HeadBucketInput>) -> S3Result
 
 pub async fn delete(door: &Arc<Door>, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
     let (visitor, bucket) = (Visitor::of(&req.extensions)?, bucket_name(&req.input.bucket)?);
-    visitor.note(door, None, "bucket.delete", &bucket, Value::Null).await?;
-    door.store.delete_bucket(&bucket).await.map_err(errors::of_store)?;
+    let deletion = door.store.delete_bucket(&bucket);
+    let deleted = visitor.noted(door, None, ("bucket.delete", &bucket), Value::Null, deletion).await?;
+    deleted.map_err(errors::of_store)?;
     Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 

@@ -34,8 +34,10 @@ pub async fn object(door: &Arc<Door>, req: S3Request<DeleteObjectInput>) -> S3Re
         },
     };
     if let Some(condition) = removable(door, &visitor, &bucket, &key, condition).await? {
-        visitor.note(door, Some(&bucket), "object.delete", &key, json!({ "bucket": bucket })).await?;
-        remove(door, &bucket, &key, condition).await?;
+        let deletion = remove(door, &bucket, &key, condition);
+        let order = ("object.delete", key.as_str());
+        let deleted = visitor.noted(door, Some(&bucket), order, json!({ "bucket": bucket }), deletion).await?;
+        deleted.map_err(errors::of_store)?;
     }
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
@@ -63,12 +65,17 @@ async fn removable(
     }
 }
 
-async fn remove(door: &Arc<Door>, bucket: &BucketName, key: &ObjectKey, condition: Precondition) -> S3Result<()> {
+async fn remove(
+    door: &Arc<Door>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    condition: Precondition,
+) -> Result<(), BlobError> {
     let is_bound = matches!(condition, Precondition::IfMatch(_));
     match door.store.delete(bucket, key, condition).await {
         Ok(_) => Ok(()),
         Err(BlobError::NotFound(Missing::Object)) if !is_bound => Ok(()),
-        Err(e) => Err(errors::of_store(e)),
+        Err(e) => Err(e),
     }
 }
 
@@ -119,7 +126,7 @@ async fn remove_named(
         return Err(s3_error!(AccessDenied, "Access Denied"));
     }
     match removable(door, visitor, bucket, &key, condition).await? {
-        Some(condition) => remove(door, bucket, &key, condition).await,
+        Some(condition) => remove(door, bucket, &key, condition).await.map_err(errors::of_store),
         None => Ok(()),
     }
 }

@@ -122,6 +122,19 @@ impl Visitor {
         engine.note(&self.who, at, action, target, detail).await.map_err(of_command)
     }
 
+    /// Does what [`note`](Self::note) announces. If nothing comes of it, the log says so too.
+    pub async fn noted<T>(
+        &self,
+        door: &Door,
+        at: Option<&BucketName>,
+        (action, target): (&str, &str),
+        detail: Value,
+        act: impl Future<Output = Result<T, BlobError>>,
+    ) -> S3Result<Result<T, BlobError>> {
+        let Some(engine) = &door.engine else { return Ok(act.await) };
+        engine.noted(&self.who, at, action, target, detail, act).await.map_err(of_command)
+    }
+
     /// Whose the things are that are sent.
     pub fn owner(&self) -> Option<KeyId> {
         self.who.key.clone()

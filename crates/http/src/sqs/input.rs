@@ -1,6 +1,7 @@
 //! Inputs of actions: JSON into types, with what was wrong and where.
 
 use super::errors::Refusal;
+use filemill_core::named::Named;
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,7 +10,7 @@ use std::time::Duration;
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let input = serde_path_to_error::deserialize(&mut json).map_err(|e| wrong(&e))?;
+    let Named(input) = serde_path_to_error::deserialize(&mut json).map_err(|e| wrong(&e))?;
     json.end().map_err(|e| Refusal::malformed(format!("The body is not JSON: {e}")))?;
     Ok(input)
 }

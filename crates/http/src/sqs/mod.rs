@@ -28,7 +28,7 @@ use errors::Refusal;
 use filemill_core::access::Principal;
 use filemill_core::audit::Actor;
 use filemill_core::message::MessageQueueName;
-use filemill_core::ports::{Clock, MessageQueues};
+use filemill_core::ports::{Clock, MessageError, MessageQueues};
 use filemill_core::time::Timestamp;
 use filemill_engine::Engine;
 use http::request::Parts;
@@ -83,11 +83,17 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Writes into the audit log what is about to be done to a queue. No commit holds both, so the entry goes before.
-    async fn note(&self, action: &str, queue: &MessageQueueName, detail: Value) -> Result<(), Refusal> {
-        let Some(engine) = self.engine else { return Ok(()) };
+    /// Does something to a queue and writes it into the audit log. No commit holds both, so the entry goes before.
+    async fn noted<T>(
+        &self,
+        action: &str,
+        queue: &MessageQueueName,
+        detail: Value,
+        act: impl Future<Output = Result<T, MessageError>>,
+    ) -> Result<Result<T, MessageError>, Refusal> {
+        let Some(engine) = self.engine else { return Ok(act.await) };
         let who = Principal::unlimited(self.actor.clone());
-        Ok(engine.note(&who, None, action, queue.as_str(), detail).await?)
+        Ok(engine.noted(&who, None, action, queue.as_str(), detail, act).await?)
     }
 }
 

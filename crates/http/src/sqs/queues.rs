@@ -28,10 +28,15 @@ pub async fn create(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
         return Err(Refusal::unsupported("Queues have no tags here; leave them out."));
     }
     let settings = settings::apply(MessageQueueSettings::default(), &wish.attributes, &name)?;
-    if let Err(MessageError::NotFound(_)) = call.queues.message_queue(&name).await {
-        call.note("message_queue.create", &name, json!(wish.attributes)).await?;
-    }
-    match call.queues.create_queue(&name, &settings).await {
+    let creation = call.queues.create_queue(&name, &settings);
+    let created = match call.queues.message_queue(&name).await {
+        Err(MessageError::NotFound(_)) => {
+            call.noted("message_queue.create", &name, json!(wish.attributes), creation).await?
+        }
+        // nothing is made, so there is nothing to note
+        _ => creation.await,
+    };
+    match created {
         Err(MessageError::Conflict(_)) => {
             let there = call.queues.message_queue(&name).await?.settings;
             if settings::apply(there.clone(), &wish.attributes, &name)? != there {
@@ -137,8 +142,8 @@ pub async fn set_attributes(call: Call<'_>, body: &[u8]) -> Result<Value, Refusa
     let (name, wish) = of_queue(body)?;
     let there = call.queues.message_queue(&name).await?.settings;
     let settings = settings::apply(there, &wish.attributes, &name)?;
-    call.note("message_queue.set", &name, json!(wish.attributes)).await?;
-    match call.queues.set_queue(&name, &settings).await {
+    let setting = call.queues.set_queue(&name, &settings);
+    match call.noted("message_queue.set", &name, json!(wish.attributes), setting).await? {
         Err(MessageError::NotFound(missing)) if missing != name => Err(no_dead_letters(&missing)),
         other => Ok(other.map(|()| json!({}))?),
     }
@@ -147,15 +152,13 @@ pub async fn set_attributes(call: Call<'_>, body: &[u8]) -> Result<Value, Refusa
 pub async fn delete(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
     let name = of_queue(body)?.0;
     call.queues.message_queue(&name).await?;
-    call.note("message_queue.delete", &name, Value::Null).await?;
-    call.queues.delete_queue(&name).await?;
+    call.noted("message_queue.delete", &name, Value::Null, call.queues.delete_queue(&name)).await??;
     Ok(json!({}))
 }
 
 pub async fn purge(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
     let name = of_queue(body)?.0;
     call.queues.message_queue(&name).await?;
-    call.note("message_queue.purge", &name, Value::Null).await?;
-    call.queues.purge(&name).await?;
+    call.noted("message_queue.purge", &name, Value::Null, call.queues.purge(&name)).await??;
     Ok(json!({}))
 }

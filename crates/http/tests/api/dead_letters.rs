@@ -62,6 +62,15 @@ async fn a_letter_is_redriven_once() {
     service.store.flip_bit(&bucket("fragile"), &key("a.txt"));
     let wrong = service.post(&format!("/v1/dead/{id}/redrive"), json!({"options": {"txt": 1}})).await;
     wrong.is_problem(422, "invalid");
+    for (path, list) in [
+        (format!("/v1/dead/{id}/redrive"), json!([])),
+        ("/v1/dead/discard".into(), json!([{}, true])),
+        ("/v1/dead/discard".into(), json!({ "filter": [] })),
+        ("/v1/redrives".into(), json!({ "filter": [] })),
+        ("/v1/redrives".into(), json!({ "filter": { "status": "discarded" } })),
+    ] {
+        service.post(&path, list).await.is_problem(422, "invalid");
+    }
     let job = service.post(&format!("/v1/dead/{id}/redrive"), json!({})).await.ok();
     assert_eq!((&job["status"], &job["dead_letter"]), (&json!("queued"), &Value::Null));
     service.job("a.txt", "completed").await;

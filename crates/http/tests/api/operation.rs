@@ -73,6 +73,8 @@ async fn metrics_are_prometheus_text() {
     };
     service.router = ApiDoor::new(config).router();
     service.get("/v1/jobs/job_00000000000000000000000000").await.is_problem(404, "job_not_found");
+    service.put("a.txt", b"x").await;
+    service.job("a.txt", "completed").await;
     let queue = MessageQueueName::parse("orders").expect("a name");
     service.store.create_queue(&queue, &MessageQueueSettings::default()).await.expect("a queue");
     service.store.send(&queue, vec![NewMessage::of("one")]).await.expect("sent");
@@ -83,7 +85,7 @@ async fn metrics_are_prometheus_text() {
         "filemill_http_requests_total{route=\"/v1/jobs/{id}\",method=\"GET\",status=\"404\"} ",
         "filemill_http_request_seconds_bucket{route=\"/v1/jobs/{id}\",method=\"GET\",le=\"0.001\"} ",
         "filemill_jobs{status=\"queued\"} 0",
-        "filemill_jobs_total{status=\"cancelled\"} ",
+        "filemill_jobs_total{rule=\"hello\",status=\"completed\"} ",
         "filemill_expired_total{what=\"object\"} ",
         "filemill_tasks{state=\"ready\"} 0",
         "filemill_store_up 1",

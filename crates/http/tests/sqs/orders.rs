@@ -53,3 +53,16 @@ async fn another_key_of_the_service_hears_that_the_queues_are_not_its() {
     engine.revoke_key(&Principal::service(), &made.key.id).await.expect("revoked");
     list.send().await.refused(403, "InvalidClientTokenId");
 }
+
+#[tokio::test]
+async fn an_order_that_came_to_nothing_says_so() {
+    let (door, engine) = TestDoor::of_service().await;
+    let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:local:000000000000:nobody", "maxReceiveCount": 3 });
+    let wish = json!({ "QueueName": "orphan", "Attributes": { "RedrivePolicy": policy.to_string() } });
+    door.call("CreateQueue", wish).await.refused(400, "InvalidAttributeValue");
+    let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+    let log = engine.audit_log(&Principal::service(), &query).await.expect("the log").items;
+    assert!(log.iter().all(|entry| entry.action == "message_queue.create" && entry.target == "orphan"), "{log:?}");
+    let failed: Vec<&Value> = log.iter().map(|entry| &entry.detail["failed"]).filter(|why| !why.is_null()).collect();
+    assert_eq!((log.len(), failed), (2, vec![&json!("there is no message queue nobody")]));
+}

@@ -93,5 +93,6 @@ fn print_count(count: &Value) -> Result<()> {
     }
     let bytes = ByteSize(count["bytes"].as_u64().unwrap_or(0));
     let at_least = if count["is_complete"] == json!(false) { "at least " } else { "" };
-    output::line(format_args!("{at_least}{} files with {bytes} would be processed", count["files"]))
+    let files = output::counted(count["files"].as_u64().unwrap_or(0), "file");
+    output::line(format_args!("{at_least}{files} with {bytes} would be processed"))
 }

@@ -1,5 +1,5 @@
-//! Whether the key that opened a feed still does: asked when a key changes in this process, and each minute besides,
-//! because it may be revoked by another or run out.
+//! Whether the key that opened a feed still does: asked when a key changes in this process, when it runs out, and each
+//! minute besides, because another process may have revoked it.
 
 use filemill_core::ids::KeyId;
 use filemill_core::limits;
@@ -37,14 +37,20 @@ impl Lock {
                 }
                 self.is_due = true;
             }
-            match self.engine.open_token_of(&key).await {
+            let mut pause = limits::FEED_KEY_CHECK;
+            match self.engine.open_key(&key).await {
                 Ok(None) => return,
-                Ok(Some(token)) if *self.token.get_or_insert_with(|| token.clone()) != token => return,
-                Ok(Some(_)) => {}
+                Ok(Some(open)) => {
+                    if *self.token.get_or_insert_with(|| open.token_sha256.clone()) != open.token_sha256 {
+                        return;
+                    }
+                    let left = open.expires_at.map(|end| end.since(self.engine.now()));
+                    pause = pause.min(left.unwrap_or(pause));
+                }
                 Err(e) => tracing::warn!(%key, error = %e, "a feed's key cannot be looked up; it is asked again"),
             }
             self.is_due = false;
-            self.next_look = Instant::now() + limits::FEED_KEY_CHECK;
+            self.next_look = Instant::now() + pause;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use filemill_core::access::TenantName;
 use filemill_core::file::File;
-use filemill_core::ids::{FileId, JobId, UploadId};
+use filemill_core::ids::{FileId, JobId, KeyId, UploadId};
 use filemill_core::object::{BucketName, ObjectKey};
 use filemill_core::time::Timestamp;
 use filemill_engine::{Engine, Link};
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 #[schema(as = File, example = json!({
     "id": "fil_7h9gq2v4m8k1t3c5x6n0d2w4bz", "tenant": "default", "bucket": "results", "key": "hello/a.txt", "size": 22,
     "etag": "27b6f11c1c8b6f0a4f2bd0bfc0a3a7c1", "content_type": "text/plain", "upload": null,
-    "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "generation": 1,
+    "owner": null, "job": "job_01kagnzcyzxbyq8m2n7s5r0f4d", "generation": 1,
     "created_at": "2026-11-20T12:00:00.012Z", "repaired": false,
 }))]
 pub struct FileView {
@@ -32,6 +32,9 @@ pub struct FileView {
     pub content_type: Option<String>,
     #[schema(value_type = Option<String>)]
     pub upload: Option<UploadId>,
+    /// The key that sent it; of a result, the key that it is kept to, if any. Null: the service's own credentials.
+    #[schema(value_type = Option<String>)]
+    pub owner: Option<KeyId>,
     /// The job that wrote it, for a result.
     #[schema(value_type = Option<String>)]
     pub job: Option<JobId>,
@@ -54,6 +57,7 @@ impl FileView {
             etag: f.etag.as_str().to_owned(),
             content_type: f.content_type,
             upload: f.upload,
+            owner: f.owner,
             generation: f.origin.as_ref().map_or(0, |origin| origin.generation),
             job: f.origin.map(|o| o.job),
             created_at: f.created_at,
