@@ -248,14 +248,8 @@ impl World {
     }
 
     fn list_queues(&self, query: &ListMessageQueues) -> Vec<MessageQueueInfo> {
-        let is_wanted = |info: &MessageQueueInfo| {
-            let letters = info.settings.redrive.as_ref().map(|redrive| &redrive.dead_letters);
-            info.name.as_str().starts_with(&query.prefix)
-                && query.after.as_ref().is_none_or(|after| info.name > *after)
-                && query.dead_letters.as_ref().is_none_or(|wanted| letters == Some(wanted))
-        };
         let infos = self.tables.message_queues.values().map(|queue| &queue.info);
-        infos.filter(|info| is_wanted(info)).take(query.limit as usize).cloned().collect()
+        infos.filter(|info| query.finds(info)).take(query.limit as usize).cloned().collect()
     }
 
     /// When a message of the queue becomes visible, the past included.

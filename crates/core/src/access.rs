@@ -6,10 +6,11 @@
 use crate::audit::Actor;
 use crate::ids::KeyId;
 use crate::limits;
+use crate::message::MessageQueueName;
 use crate::object::BucketName;
 use crate::rule::Name;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 
@@ -44,6 +45,8 @@ pub enum Scope {
     Remove,
     /// Order archives.
     Archive,
+    /// Send, receive and delete messages, in the message queues that it was given.
+    Messages,
     /// Stop jobs.
     Cancel,
     /// Run jobs again, put dead letters back to work, and what else repairs.
@@ -73,7 +76,7 @@ impl Role {
         match scope {
             Scope::Read => true,
             Scope::Upload | Scope::Remove | Scope::Archive => matches!(self, Uploader | Admin),
-            Scope::Cancel => matches!(self, Uploader | Operator | Admin),
+            Scope::Cancel | Scope::Messages => matches!(self, Uploader | Operator | Admin),
             Scope::Operate | Scope::Maintain => matches!(self, Operator | Admin),
             Scope::Rules | Scope::Inspect | Scope::Monitor => matches!(self, Viewer | Operator | Admin),
             Scope::Audit | Scope::Keys | Scope::Service => matches!(self, Admin),
@@ -100,11 +103,12 @@ impl Role {
 }
 
 impl Scope {
-    pub const ALL: [Scope; 13] = [
+    pub const ALL: [Scope; 14] = [
         Scope::Upload,
         Scope::Read,
         Scope::Remove,
         Scope::Archive,
+        Scope::Messages,
         Scope::Cancel,
         Scope::Operate,
         Scope::Rules,
@@ -122,6 +126,7 @@ impl Scope {
             Scope::Read => "read",
             Scope::Remove => "remove",
             Scope::Archive => "archive",
+            Scope::Messages => "messages",
             Scope::Cancel => "cancel",
             Scope::Operate => "operate",
             Scope::Rules => "rules",
@@ -291,6 +296,22 @@ impl Reach {
     }
 }
 
+/// Which message queues somebody sees. They belong to no tenant: whoever gives a key gives them by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueReach {
+    All,
+    Only(BTreeSet<MessageQueueName>),
+}
+
+impl QueueReach {
+    pub fn takes(&self, queue: &MessageQueueName) -> bool {
+        match self {
+            QueueReach::All => true,
+            QueueReach::Only(queues) => queues.contains(queue),
+        }
+    }
+}
+
 /// Somebody who was recognised, with what they may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -299,6 +320,7 @@ pub struct Principal {
     pub reach: Reach,
     /// By bucket or prefix, within the tenant.
     pub is_limited: bool,
+    pub queues: QueueReach,
 }
 
 impl Principal {
@@ -309,7 +331,8 @@ impl Principal {
 
     /// Whoever holds the service's own credentials.
     pub fn unlimited(actor: Actor) -> Self {
-        Principal { actor, role: Role::Admin, reach: Reach::everything(), is_limited: false }
+        let (reach, queues) = (Reach::everything(), QueueReach::All);
+        Principal { actor, role: Role::Admin, reach, is_limited: false, queues }
     }
 
     pub fn may(&self, scope: Scope) -> bool {

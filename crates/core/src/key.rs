@@ -5,10 +5,12 @@
 
 use crate::access::{Place, Role, TenantName};
 use crate::ids::KeyId;
+use crate::message::MessageQueueName;
 use crate::record::{RecordFields, RecordKind, Recorded};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 /// What every token begins with, so that one that got lost is recognised.
 pub const TOKEN_PREFIX: &str = "fmk_";
@@ -27,6 +29,9 @@ pub struct Key {
     /// None: no limit but the tenant's.
     #[serde(default)]
     pub limits: Vec<Place>,
+    /// The message queues that it may use, besides those that its role opens.
+    #[serde(default)]
+    pub queues: BTreeSet<MessageQueueName>,
     pub created_at: Timestamp,
     /// The name of the key that made it.
     pub created_by: String,

@@ -307,6 +307,8 @@ pub const KEYS_MAX: u64 = 10_000;
 /// Characters of a key's name, and the places that it may be limited to: they are looked through with every object listed.
 pub const KEY_NAME_CHARS_MAX: usize = 100;
 pub const KEY_PLACES_MAX: usize = 32;
+/// Message queues that a key may be given.
+pub const KEY_QUEUES_MAX: usize = 100;
 /// A key that was revoked or has expired is shown for this long: somebody may ask who it was.
 pub const KEY_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// A key is read anew after this, so that one revoked by another process opens nothing for longer.

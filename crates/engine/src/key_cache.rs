@@ -94,6 +94,7 @@ mod tests {
             role: Role::Viewer,
             tenant: None,
             limits: Vec::new(),
+            queues: Default::default(),
             created_at: Timestamp::ZERO,
             created_by: "admin".into(),
             expires_at: None,

@@ -6,11 +6,12 @@ use crate::Engine;
 use crate::error::CommandError;
 use crate::key_cache::Lookup;
 use crate::sweeper::Swept;
-use filemill_core::access::{Place, Principal, Reach, Role, TenantName};
+use filemill_core::access::{Place, Principal, QueueReach, Reach, Role, Scope, TenantName};
 use filemill_core::audit::Actor;
 use filemill_core::ids::KeyId;
 use filemill_core::key::{Key, TOKEN_PREFIX, token_digest};
 use filemill_core::limits;
+use filemill_core::message::MessageQueueName;
 use filemill_core::object::BucketName;
 use filemill_core::ports::{Change, ChangeSet, Durability, Page, StateError};
 use filemill_core::record::{Record, RecordKind, RecordQuery, Recorded, Revised};
@@ -18,6 +19,7 @@ use filemill_core::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -55,6 +57,8 @@ pub struct NewKey {
     /// `None`: the tenant of who asks.
     pub tenant: Option<TenantName>,
     pub limits: Vec<Place>,
+    /// They need not be there yet.
+    pub queues: BTreeSet<MessageQueueName>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -91,6 +95,7 @@ impl Engine {
             role: new.role,
             tenant,
             limits: new.limits,
+            queues: new.queues,
             created_at: now,
             created_by: who.name.clone(),
             expires_at: new.expires_at,
@@ -123,6 +128,14 @@ impl Engine {
         if new.limits.len() > limits::KEY_PLACES_MAX {
             let message = format!("at most {} places", limits::KEY_PLACES_MAX);
             return Err(CommandError::invalid("limits", message));
+        }
+        if new.queues.len() > limits::KEY_QUEUES_MAX {
+            let message = format!("at most {} message queues", limits::KEY_QUEUES_MAX);
+            return Err(CommandError::invalid("queues", message));
+        }
+        if !new.queues.is_empty() && !who.may(Scope::Service) {
+            let message = "message queues belong to no tenant and no bucket: an admin of the whole service gives them";
+            return Err(CommandError::invalid("queues", message));
         }
         let is_foreign = |place: &&Place| tenant.is_some_and(|own| self.inner.tenancy.of(&place.bucket) != *own);
         match new.limits.iter().find(is_foreign) {
@@ -221,7 +234,9 @@ impl Engine {
 
     async fn put_key(&self, who: &Principal, action: &str, key: Revised<Key>) -> Result<(), CommandError> {
         let Revised { rev, value: key } = key;
-        let detail = json!({ "name": key.name, "role": key.role, "limits": key.limits, "expires_at": key.expires_at });
+        let detail = json!({
+            "name": key.name, "role": key.role, "limits": key.limits, "queues": key.queues, "expires_at": key.expires_at,
+        });
         let told = if action == "key.create" { detail } else { json!({ "name": key.name }) };
         let changes = ChangeSet::new().with(Change::PutRecord(Box::new(key.record(rev)))).with(self.audited_for(
             who,
@@ -307,7 +322,10 @@ impl Engine {
         let actor =
             Actor { name: key.name.clone(), address: None, key: Some(key.id.clone()), tenant: key.tenant.clone() };
         let reach = Reach::of(confined_to(key), key.tenant.as_ref(), &key.limits, &self.inner.tenancy);
-        Principal { actor, role: key.role, reach, is_limited: !key.limits.is_empty() }
+        let queues = QueueReach::Only(key.queues.clone());
+        let who = Principal { actor, role: key.role, reach, is_limited: !key.limits.is_empty(), queues };
+        let queues = if who.may(Scope::Service) { QueueReach::All } else { who.queues };
+        Principal { queues, ..who }
     }
 
     /// What a job may read that is made from what this key brought to this bucket: what the key may, revoked or not,

@@ -4,6 +4,7 @@
 //! No decision about files, jobs or tasks is made here, and nothing is stored.
 
 pub mod api;
+mod lock;
 mod message_metrics;
 pub mod metrics;
 mod pace;

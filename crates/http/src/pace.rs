@@ -68,6 +68,15 @@ impl Pace {
         check(&self.keys, &key, "this key asks too often")
     }
 
+    /// Asked at the doors of key pairs, once a signature was verified, so that nobody uses up another's. The service's own pair
+    /// has no rate.
+    pub fn admit_pair(&self, who: &Principal) -> Result<(), TooOften> {
+        match who.key {
+            None => Ok(()),
+            Some(_) => self.admit_address(who.address).and_then(|()| self.admit_key(who)),
+        }
+    }
+
     /// A token was none.
     pub fn admit_refusal(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
         let Some(address) = address.map(network_of) else { return Ok(()) };

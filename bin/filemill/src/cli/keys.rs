@@ -7,6 +7,7 @@ use crate::clock::SystemClock;
 use crate::output::{self, Table};
 use anyhow::Result;
 use filemill_core::access::Place;
+use filemill_core::message::MessageQueueName;
 use filemill_core::ports::Clock;
 use filemill_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -68,6 +69,9 @@ struct Create {
     /// Only this bucket, or the part of it whose keys begin so; may be repeated
     #[arg(long = "bucket", value_name = "BUCKET[/PREFIX]", value_parser = Place::parse)]
     buckets: Vec<Place>,
+    /// A message queue that its pair may use, by the SQS protocol; may be repeated
+    #[arg(long = "queue", value_name = "QUEUE", value_parser = MessageQueueName::parse)]
+    queues: Vec<MessageQueueName>,
     /// It opens nothing from then on: 2027-01-31T12:00:00Z, 2027-01-31 or 90d (from now)
     #[arg(long, value_name = "TIME", value_parser = super::moment_to_come)]
     expires: Option<String>,
@@ -95,10 +99,11 @@ fn list(common: &Common, limit: u64) -> Result<()> {
         return output::json(&keys.to_json());
     }
     let now = SystemClock.now();
-    let mut table = Table::new(&["KEY", "NAME", "ROLE", "TENANT", "BUCKETS", "EXPIRES", ""], &[]);
+    let mut table = Table::new(&["KEY", "NAME", "ROLE", "TENANT", "BUCKETS", "QUEUES", "EXPIRES", ""], &[]);
     for key in &keys.views {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-        let limits = if key.limits.is_empty() { "-".into() } else { key.limits.join(" ") };
+        let joined = |names: &[String]| if names.is_empty() { "-".into() } else { names.join(" ") };
+        let (limits, queues) = (joined(&key.limits), joined(&key.queues));
         let expires = key.expires_at.as_deref().map_or("-".into(), output::time);
         let is_over = key.expires_at.as_deref().and_then(Timestamp::parse).is_some_and(|at| at <= now);
         let state = match (&key.revoked_at, is_over) {
@@ -106,7 +111,7 @@ fn list(common: &Common, limit: u64) -> Result<()> {
             (None, true) => "expired",
             (None, false) => "",
         };
-        let cells = [key.id.clone(), key.name.clone(), key.role.clone(), or_dash(&key.tenant), limits, expires];
+        let cells = [key.id.clone(), key.name.clone(), key.role.clone(), or_dash(&key.tenant), limits, queues, expires];
         table.row(cells.into_iter().chain([state.to_owned()]));
     }
     table.print()?;
@@ -136,7 +141,7 @@ impl Create {
     fn run(self) -> Result<()> {
         let wish = json!({
             "name": self.name, "role": self.role, "tenant": self.tenant, "limits": self.buckets,
-            "expires_at": self.expires,
+            "queues": self.queues, "expires_at": self.expires,
         });
         print_secrets(&self.common, self.common.access.client()?.post("/v1/keys", &wish)?)
     }

@@ -103,6 +103,8 @@ pub struct Key {
     pub role: String,
     pub tenant: Option<String>,
     pub limits: Vec<String>,
+    #[serde(default)]
+    pub queues: Vec<String>,
     pub access_key_id: String,
     pub expires_at: Option<String>,
     pub revoked_at: Option<String>,

@@ -20,9 +20,9 @@ fn tenancy() -> Tenancy {
 fn each_role_may_do_its_part_and_no_more() {
     use Scope::*;
     for (role, scopes) in [
-        (Role::Uploader, vec![Upload, Read, Remove, Archive, Cancel]),
+        (Role::Uploader, vec![Upload, Read, Remove, Archive, Messages, Cancel]),
         (Role::Viewer, vec![Read, Rules, Inspect, Monitor]),
-        (Role::Operator, vec![Read, Cancel, Operate, Rules, Inspect, Monitor, Maintain]),
+        (Role::Operator, vec![Read, Messages, Cancel, Operate, Rules, Inspect, Monitor, Maintain]),
         (Role::Admin, Scope::ALL.to_vec()),
     ] {
         let may: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| role.may(*scope)).collect();

@@ -81,6 +81,16 @@ pub struct ListMessageQueues {
     pub limit: u32,
 }
 
+impl ListMessageQueues {
+    /// Whatever its limit.
+    pub fn finds(&self, queue: &MessageQueueInfo) -> bool {
+        let letters = queue.settings.redrive.as_ref().map(|redrive| &redrive.dead_letters);
+        queue.name.as_str().starts_with(&self.prefix)
+            && self.after.as_ref().is_none_or(|after| queue.name > *after)
+            && (self.dead_letters.is_none() || letters == self.dead_letters.as_ref())
+    }
+}
+
 /// What became of a wish to move a message's visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {

@@ -13,10 +13,12 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use filemill_core::access::{Place, Role, TenantName};
 use filemill_core::ids::KeyId;
+use filemill_core::message::MessageQueueName;
 use filemill_core::ports::Page;
 use filemill_core::time::Timestamp;
 use filemill_engine::{KeysQuery, NewKey};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
 
 /// A wish for a key.
@@ -38,6 +40,10 @@ pub struct NewKeyBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     limits: Vec<Place>,
+    /// The message queues that its pair may use, by the SQS protocol. None unless given; an admin of the whole service has all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    queues: BTreeSet<MessageQueueName>,
     /// It opens nothing from then on.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
@@ -45,8 +51,8 @@ pub struct NewKeyBody {
 
 impl From<NewKeyBody> for NewKey {
     fn from(body: NewKeyBody) -> Self {
-        let NewKeyBody { name, role, tenant, limits, expires_at } = body;
-        NewKey { name, role, tenant, limits, expires_at }
+        let NewKeyBody { name, role, tenant, limits, queues, expires_at } = body;
+        NewKey { name, role, tenant, limits, queues, expires_at }
     }
 }
 

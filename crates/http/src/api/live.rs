@@ -4,7 +4,6 @@
 //! number it saw and misses nothing. Progress in between is told to whoever listens and is not stored.
 
 mod events;
-mod lock;
 mod places;
 mod socket;
 
@@ -14,11 +13,11 @@ pub use socket::{__path_listen_by_socket, listen_by_socket};
 use super::ApiState;
 use super::extract::{read_id, read_parameter};
 use super::problem::Problem;
+use crate::lock::Lock;
 use filemill_core::access::Principal;
 use filemill_core::event::{EventKind, LiveEvent};
 use filemill_core::ports::StateError;
 use filemill_engine::{Interest, ListenError, Listener};
-use lock::Lock;
 use places::Place;
 pub use places::Places;
 use serde::Deserialize;

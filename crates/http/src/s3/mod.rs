@@ -129,7 +129,7 @@ struct Door {
     crews: Arc<Semaphore>,
     documents: HeldBodies,
     forms: HeldBodies,
-    pace: Pace,
+    pace: Arc<Pace>,
 }
 
 impl Door {
@@ -152,6 +152,7 @@ pub struct S3Door {
 
 impl S3Door {
     pub fn new(config: S3Config) -> Self {
+        let pace = Arc::new(Pace::new(config.rates));
         let sqs = config.queues.map(|queues| {
             Arc::new(SqsDoor::new(SqsConfig {
                 queues,
@@ -161,6 +162,7 @@ impl S3Door {
                 regions: [config.region.clone(), USUAL_REGION.to_owned()],
                 public_url: config.public_url,
                 patience: config.patience,
+                pace: pace.clone(),
             }))
         });
         let door = Arc::new(Door {
@@ -174,7 +176,7 @@ impl S3Door {
             crews: Arc::new(Semaphore::new(CREWS_MAX)),
             documents: HeldBodies::new(config.documents),
             forms: HeldBodies::new(config.forms),
-            pace: Pace::new(config.rates),
+            pace,
         });
         let mut builder = S3ServiceBuilder::new(operations::Operations::new(door.clone()));
         builder.set_auth(gate::KeyRing::new(door.clone()));

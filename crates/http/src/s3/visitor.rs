@@ -46,15 +46,8 @@ impl Door {
         Ok(Visitor { who: Arc::new(known.0), secret_access_key: known.1, by_link: false })
     }
 
-    /// Are they within their rates? Asked once their signature was verified, so that nobody uses up another's.
-    /// The service's own pair has none.
     pub fn admit(&self, visitor: &Visitor) -> S3Result<()> {
-        let who = &visitor.who;
-        if who.key.is_none() {
-            return Ok(());
-        }
-        let admitted = self.pace.admit_address(who.address).and_then(|()| self.pace.admit_key(who));
-        admitted.map_err(|over| errors::too_often(&over))
+        self.pace.admit_pair(&visitor.who).map_err(|over| errors::too_often(&over))
     }
 
     async fn holder_of_link(&self, key: &str) -> S3Result<Principal> {

@@ -4,6 +4,7 @@ use super::errors::Refusal;
 use super::protocol::{TARGET, TARGET_PREFIX};
 use super::{Call, queues, receipts, receive, send};
 use bytes::Bytes;
+use filemill_core::access::Scope;
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -54,6 +55,19 @@ pub struct Order {
 impl Action {
     pub fn name(self) -> &'static str {
         ALL.iter().find(|(_, action)| *action == self).map_or("Unknown", |(name, _)| name)
+    }
+
+    /// What it takes, beside a queue that one was given.
+    pub fn scope(self) -> Scope {
+        match self {
+            Action::GetQueueUrl | Action::ListQueues => Scope::Read,
+            Action::GetQueueAttributes | Action::ListDeadLetterSourceQueues => Scope::Read,
+            Action::SendMessage | Action::SendMessageBatch | Action::ReceiveMessage => Scope::Messages,
+            Action::DeleteMessage | Action::DeleteMessageBatch => Scope::Messages,
+            Action::ChangeMessageVisibility | Action::ChangeMessageVisibilityBatch => Scope::Messages,
+            Action::PurgeQueue => Scope::Operate,
+            Action::CreateQueue | Action::SetQueueAttributes | Action::DeleteQueue => Scope::Service,
+        }
     }
 
     /// Of the others SQS tells in XML only that they are done.

@@ -5,7 +5,10 @@
 use super::SqsConfig;
 use super::errors::Refusal;
 use super::protocol::Protocol;
+use crate::s3::OWN;
 use crate::signature::{ALGORITHM, Credential, SigningKey, parse_amz_date};
+use filemill_core::access::Principal;
+use filemill_core::audit::Actor;
 use filemill_core::limits::CLOCK_SKEW_MAX;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
@@ -24,8 +27,7 @@ pub struct Claim {
     /// As they were given: the signature covers this text.
     signed_headers: String,
     key: SigningKey,
-    /// The service's own pair opens the queues. What others hear is for those who prove to hold theirs.
-    is_own: bool,
+    who: Principal,
 }
 
 /// Whose request it says it is. Nothing is verified.
@@ -52,24 +54,25 @@ pub async fn claim(config: &SqsConfig, protocol: Protocol, head: &Parts) -> Resu
     let signed_headers = need("SignedHeaders")?.to_owned();
     check_signed(&head.headers, &signed_headers)?;
     let signature = need("Signature")?.to_owned();
-    let (secret, is_own) = secret_of(config, &credential.access_key_id).await?;
+    let (secret, who) = holder_of(config, &credential.access_key_id).await?;
     let key = SigningKey::derive(&secret, &credential);
-    Ok(Claim { signature, credential, amz_date, signed_headers, key, is_own })
+    Ok(Claim { signature, credential, amz_date, signed_headers, key, who })
 }
 
-/// And whether it is the service's own.
-async fn secret_of(config: &SqsConfig, access_key_id: &str) -> Result<(String, bool), Refusal> {
+/// Whose pair it is, and its secret.
+async fn holder_of(config: &SqsConfig, access_key_id: &str) -> Result<(String, Principal), Refusal> {
     if let Some(pair) = config.credentials.iter().find(|pair| pair.access_key_id == access_key_id) {
-        return Ok((pair.secret_access_key.clone(), true));
+        return Ok((pair.secret_access_key.clone(), Principal::unlimited(Actor::named(OWN))));
     }
     let engine = config.engine.as_ref().ok_or_else(Refusal::unknown_key)?;
     let known = engine.principal_of_access_key(access_key_id).await?;
-    let secret = known.and_then(|_| engine.s3_secret_of(access_key_id)).ok_or_else(Refusal::unknown_key)?;
-    Ok((secret, false))
+    let secret = engine.s3_secret_of(access_key_id);
+    secret.zip(known).ok_or_else(Refusal::unknown_key)
 }
 
 impl Claim {
-    pub fn verify(&self, head: &Parts, body: &[u8]) -> Result<(), Refusal> {
+    /// Whose request it is.
+    pub fn verify(self, head: &Parts, body: &[u8]) -> Result<Principal, Refusal> {
         let digest = hex::encode(Sha256::digest(body));
         if only(&head.headers, "x-amz-content-sha256").is_some_and(|given| given != digest) {
             return Err(Refusal::signature());
@@ -85,8 +88,7 @@ impl Claim {
         let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
         let text = format!("{ALGORITHM}\n{}\n{}\n{digest}", self.amz_date, self.credential.scope());
         match self.key.verifies(text.as_bytes(), &self.signature) {
-            true if self.is_own => Ok(()),
-            true => Err(Refusal::denied()),
+            true => Ok(self.who),
             false => Err(Refusal::signature()),
         }
     }

@@ -3,6 +3,8 @@
 //! A message says what was wrong and what may be given; it never carries an expected signature or a secret.
 
 use super::body::BodyProblem;
+use crate::pace::TooOften;
+use filemill_core::access::Role;
 use filemill_core::ports::{MessageError, is_full};
 use filemill_engine::CommandError;
 
@@ -136,9 +138,22 @@ impl Refusal {
         Refusal::forbidden("UnrecognizedClientException", "InvalidClientTokenId", message)
     }
 
-    pub fn denied() -> Self {
-        let message = "This key may not use the queues: they are open to the service's own key pair alone.";
+    pub fn no_queues() -> Self {
+        let message = "This key may not use the queues: it was given none. filemill keys create --queue gives some.";
         Refusal::forbidden("AccessDeniedException", "AccessDenied", message)
+    }
+
+    pub fn denied(role: Role, action: &str) -> Self {
+        let message = format!("A key of role {} that is not the whole service's may not {action}.", role.as_str());
+        Refusal::forbidden("AccessDeniedException", "AccessDenied", message)
+    }
+
+    pub fn revoked() -> Self {
+        Refusal::forbidden("AccessDeniedException", "AccessDenied", "This key opens nothing any more.")
+    }
+
+    pub fn too_often(over: &TooOften) -> Self {
+        Refusal::same("RequestThrottled", format!("{}; try again in {} s.", over.who, over.retry_after_secs))
     }
 
     pub fn signature() -> Self {

@@ -9,6 +9,7 @@ mod auth;
 mod batch;
 mod body;
 mod errors;
+mod granted;
 mod input;
 pub mod protocol;
 mod query;
@@ -19,18 +20,20 @@ mod send;
 mod settings;
 mod urls;
 
-use crate::s3::{KeyPair, OWN};
+use crate::lock::Lock;
+use crate::pace::Pace;
+use crate::s3::KeyPair;
 use crate::serve::incoming::IncomingBody;
 use crate::serve::{Patience, PeerAddress, guard};
 use actions::{Action, Order};
 use bytes::Bytes;
 use errors::Refusal;
-use filemill_core::access::Principal;
-use filemill_core::audit::Actor;
+use filemill_core::access::{Principal, QueueReach};
 use filemill_core::message::MessageQueueName;
 use filemill_core::ports::{Clock, MessageError, MessageQueues};
 use filemill_core::time::Timestamp;
 use filemill_engine::Engine;
+use granted::Granted;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -60,6 +63,7 @@ pub struct SqsConfig {
     pub regions: [String; 2],
     pub public_url: Option<String>,
     pub patience: Patience,
+    pub pace: Arc<Pace>,
 }
 
 pub struct SqsDoor {
@@ -77,7 +81,7 @@ struct Call<'a> {
     base_url: String,
     engine: Option<&'a Engine>,
     /// Who orders.
-    actor: Actor,
+    who: &'a Principal,
     /// Long waits end when the door closes.
     stop: &'a CancellationToken,
 }
@@ -92,8 +96,7 @@ impl Call<'_> {
         act: impl Future<Output = Result<T, MessageError>>,
     ) -> Result<Result<T, MessageError>, Refusal> {
         let Some(engine) = self.engine else { return Ok(act.await) };
-        let who = Principal::unlimited(self.actor.clone());
-        Ok(engine.noted(&who, None, action, queue.as_str(), detail, act).await?)
+        Ok(engine.noted(self.who, None, action, queue.as_str(), detail, act).await?)
     }
 }
 
@@ -111,9 +114,9 @@ impl SqsDoor {
         let (started, request_id) = (Instant::now(), self.request_id());
         let (head, body) = guard(request, self.config.patience).into_parts();
         let order = self.order(protocol, &head, body).await;
-        let name = order.as_ref().map_or_else(|_| actions::label(&head.headers), |order| order.action.name());
+        let name = order.as_ref().map_or_else(|_| actions::label(&head.headers), |(_, order)| order.action.name());
         let outcome = match order {
-            Ok(order) => self.act(&head, order, stop).await,
+            Ok((who, order)) => self.act(&head, &who, order, stop).await,
             Err(refusal) => Err(refusal),
         };
         let response = match &outcome {
@@ -123,33 +126,61 @@ impl SqsDoor {
         self.complete(name, started, request_id, response)
     }
 
-    /// What is asked for, by a signature that was verified.
-    async fn order(&self, protocol: Protocol, head: &Parts, body: IncomingBody) -> Result<Order, Refusal> {
+    /// What is asked for and by whom, by a signature that was verified.
+    async fn order(&self, protocol: Protocol, head: &Parts, body: IncomingBody) -> Result<(Principal, Order), Refusal> {
         let claim = auth::claim(&self.config, protocol, head).await?;
         let body = match head.method {
             // all of it is in the URL
             Method::GET => Bytes::new(),
             _ => self.bodies.read(&head.headers, body).await?,
         };
-        claim.verify(head, &body)?;
-        match protocol {
-            Protocol::Json => Ok(Order { action: actions::find(actions::named(&head.headers))?, input: body }),
-            Protocol::Query => query::order(&head.uri, &body),
+        let mut who = claim.verify(head, &body)?;
+        who.actor.address = head.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        self.config.pace.admit_pair(&who).map_err(|over| Refusal::too_often(&over))?;
+        if matches!(&who.queues, QueueReach::Only(queues) if queues.is_empty()) {
+            return Err(Refusal::no_queues());
         }
+        let order = match protocol {
+            Protocol::Json => Order { action: actions::find(actions::named(&head.headers))?, input: body },
+            Protocol::Query => query::order(&head.uri, &body)?,
+        };
+        Ok((who, order))
     }
 
-    async fn act(&self, head: &Parts, order: Order, stop: &CancellationToken) -> Result<(Action, Value), Refusal> {
-        let address = head.extensions.get::<PeerAddress>().map(|peer| peer.0);
+    async fn act(
+        &self,
+        head: &Parts,
+        who: &Principal,
+        order: Order,
+        stop: &CancellationToken,
+    ) -> Result<(Action, Value), Refusal> {
+        let action = order.action;
+        if !who.may(action.scope()) {
+            return Err(Refusal::denied(who.role, action.name()));
+        }
         let call = Call {
-            queues: &*self.config.queues,
+            queues: &Granted { all: &*self.config.queues, reach: &who.queues },
             region: &self.config.regions[0],
             now: self.config.clock.now(),
             base_url: urls::base(&self.config.public_url, &head.headers)?,
             engine: self.config.engine.as_ref(),
-            actor: Actor { address, ..Actor::named(OWN) },
+            who,
             stop,
         };
-        Ok((order.action, order.action.run(call, &order.input).await?))
+        let run = action.run(call, &order.input);
+        let output = match &self.config.engine {
+            // it may wait for long
+            Some(engine) if action == Action::ReceiveMessage => {
+                let mut lock = Lock::new(engine.clone(), who.key.clone());
+                tokio::select! {
+                    biased;
+                    () = lock.closed() => Err(Refusal::revoked()),
+                    output = run => output,
+                }
+            }
+            _ => run.await,
+        };
+        Ok((action, output?))
     }
 
     fn request_id(&self) -> String {

@@ -134,10 +134,18 @@ async fn wishes_that_make_no_sense_are_refused_by_field() {
         ("tenant", json!({ "name": "k", "role": "viewer", "tenant": "nobody" })),
         ("limits", json!({ "name": "k", "role": "viewer", "tenant": "acme", "limits": ["uploads"] })),
         ("limits[0]", json!({ "name": "k", "role": "viewer", "limits": ["No Bucket"] })),
+        ("queues[0]", json!({ "name": "k", "role": "viewer", "queues": ["no queue"] })),
     ] {
         let problem = service.post("/v1/keys", wish).await.is_problem(422, "invalid");
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
+    let given = make(&service, json!({ "name": "k", "role": "uploader", "queues": ["orders", "orders"] })).await;
+    assert_eq!(given["queues"], json!(["orders"]));
+    let admin = make(&service, json!({ "name": "part", "role": "admin", "tenant": "acme" })).await;
+    let gives = Body::from(json!({ "name": "k", "role": "uploader", "queues": ["orders"] }).to_string());
+    let wish = with_json(request_by(&text(&admin, "token"), Method::POST, "/v1/keys", gives));
+    let problem = service.send(wish).await.is_problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["field"], "queues", "nobody gives what is not theirs: {problem}");
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ impl World {
     async fn make(&self, role: Role, tenant: Option<&str>, limits: &[&str], seed: [u8; 2]) -> KeyTicket {
         let limits = limits.iter().map(|place| Place::parse(place).expect(place)).collect();
         let tenant = tenant.map(|name| TenantName::parse(name).expect(name));
-        let new = NewKey { name: "k".into(), role, tenant, limits, expires_at: None };
+        let new = NewKey { name: "k".into(), role, tenant, limits, queues: [].into(), expires_at: None };
         let chance = std::array::from_fn(|n| seed[n % 2]);
         self.engine.create_key(&Principal::service(), new, chance).await.expect("a key")
     }

@@ -5,6 +5,7 @@ use filemill_core::ports::{Clock, NoNotifier};
 use filemill_core::rule::RuleSet;
 use filemill_core::time::Timestamp;
 use filemill_engine::{Chance, Compute, Engine, EngineConfig, MasterKey, Ports, Registry};
+use filemill_http::Rates;
 use filemill_http::s3::{KeyPair, Patience, S3Config, S3Door};
 use filemill_memory::{MemoryOptions, MemoryStore};
 use hmac::{Hmac, KeyInit, Mac};
@@ -61,6 +62,10 @@ impl TestDoor {
 
     /// Of a whole service.
     pub async fn of_service() -> (TestDoor, Engine) {
+        TestDoor::of_service_with(Rates::default()).await
+    }
+
+    pub async fn of_service_with(rates: Rates) -> (TestDoor, Engine) {
         let store = Arc::new(MemoryStore::new(Arc::new(WallClock), MemoryOptions::default()));
         let mut config =
             EngineConfig::new("w".into(), BucketName::parse("uploads").expect("a name"), RuleSet::default());
@@ -77,7 +82,8 @@ impl TestDoor {
             chance: Chance::from_seed(1),
         };
         let engine = Engine::new(ports, config).expect("config");
-        (TestDoor::over(store, |config| config.engine = Some(engine.clone())).await, engine)
+        let configure = |config: &mut S3Config| (config.engine, config.rates) = (Some(engine.clone()), rates);
+        (TestDoor::over(store, configure).await, engine)
     }
 
     pub async fn with(patience: Patience) -> TestDoor {

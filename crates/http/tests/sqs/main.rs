@@ -6,3 +6,4 @@ mod client;
 mod orders;
 mod patience;
 mod query;
+mod walk;

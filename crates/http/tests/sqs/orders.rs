@@ -41,9 +41,16 @@ async fn orders_about_queues_are_audited_and_messages_are_not() {
 }
 
 #[tokio::test]
-async fn another_key_of_the_service_hears_that_the_queues_are_not_its() {
+async fn a_key_that_was_given_no_queue_hears_so() {
     let (door, engine) = TestDoor::of_service().await;
-    let new = NewKey { name: "scanner".into(), role: Role::Uploader, tenant: None, limits: vec![], expires_at: None };
+    let new = NewKey {
+        name: "scanner".into(),
+        role: Role::Uploader,
+        tenant: None,
+        limits: vec![],
+        queues: [].into(),
+        expires_at: None,
+    };
     let made = engine.create_key(&Principal::service(), new, [3; 32]).await.expect("a key");
     let KeyPair { access_key_id: key_id, secret_access_key: secret } = made.s3.expect("a pair");
     let list = Request { key_id, secret, ..door.request("ListQueues", "{}") };

@@ -3,16 +3,18 @@
 use filemill_core::access::{Place, Role, TenantName};
 use filemill_core::ids::KeyId;
 use filemill_core::key::Key;
+use filemill_core::message::MessageQueueName;
 use filemill_core::time::Timestamp;
 use filemill_engine::KeyTicket;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// What lets a program or a person in.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Key, example = json!({
     "id": "key_01h455vb4pex5vsknk084sn02q", "name": "scanner in the mail room", "role": "uploader", "tenant": "acme",
-    "limits": ["acme-in/scans/"], "access_key_id": "FMK0C2F1D9A86B3E7F45", "created_at": "2026-11-20T12:00:00.012Z",
+    "limits": ["acme-in/scans/"], "queues": [], "access_key_id": "FMK0C2F1D9A86B3E7F45", "created_at": "2026-11-20T12:00:00.012Z",
     "created_by": "admin", "expires_at": "2027-06-01T00:00:00.000Z", "revoked_at": null,
 }))]
 pub struct KeyView {
@@ -27,6 +29,9 @@ pub struct KeyView {
     /// Buckets, or parts of them; empty: no limit but the tenant's.
     #[schema(value_type = Vec<String>)]
     pub limits: Vec<Place>,
+    /// The message queues that it was given.
+    #[schema(value_type = Vec<String>)]
+    pub queues: BTreeSet<MessageQueueName>,
     /// Of its S3 pair.
     pub access_key_id: String,
     #[schema(value_type = String, format = DateTime)]
@@ -71,6 +76,7 @@ impl From<Key> for KeyView {
             role: key.role,
             tenant: key.tenant,
             limits: key.limits,
+            queues: key.queues,
             access_key_id: key.access_key_id,
             created_at: key.created_at,
             created_by: key.created_by,

@@ -1,4 +1,4 @@
-//! Whether the key that opened a feed still does: asked when a key changes in this process, when it runs out, and each
+//! Whether the key that opened something that lasts, such as a feed, still opens anything: asked when a key changes in this process, when it runs out, and each
 //! minute besides, because another process may have revoked it.
 
 use filemill_core::ids::KeyId;
@@ -47,7 +47,7 @@ impl Lock {
                     let left = open.expires_at.map(|end| end.since(self.engine.now()));
                     pause = pause.min(left.unwrap_or(pause));
                 }
-                Err(e) => tracing::warn!(%key, error = %e, "a feed's key cannot be looked up; it is asked again"),
+                Err(e) => tracing::warn!(%key, error = %e, "an open key cannot be looked up; it is asked again"),
             }
             self.is_due = false;
             self.next_look = Instant::now() + pause;
