@@ -36,10 +36,20 @@ impl Args {
             ("since", &self.since),
             ("until", &self.until),
         ];
-        let table = Table::new(&["AT", "ACTOR", "ACTION", "TARGET", "FROM"], &[]);
+        let table = Table::new(&["AT", "ACTOR", "ACTION", "TARGET", "FROM", "FAILED"], &[]);
         self.listing.print("/v1/audit", &given(&filters), table, |entry: &Value| {
             let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-            [output::time(&text("at")), text("actor"), text("action"), text("target"), text("address")]
+            let failed = entry["detail"]["failed"].as_str().unwrap_or_default().to_owned();
+            [output::time(&text("at")), text("actor"), text("action"), target(entry), text("address"), failed]
         })
+    }
+}
+
+/// Objects with their bucket, which stands beside the key.
+fn target(entry: &Value) -> String {
+    let target = entry["target"].as_str().unwrap_or_default();
+    match (entry["action"].as_str(), entry["detail"]["bucket"].as_str()) {
+        (Some("object.delete"), Some(bucket)) => format!("{bucket}/{target}"),
+        _ => target.to_owned(),
     }
 }
