@@ -103,10 +103,14 @@ impl Engine {
         detail: Value,
         act: impl Future<Output = Result<T, E>>,
     ) -> Result<Result<T, E>, CommandError> {
-        self.note(who, at, action, target, detail).await?;
+        self.note(who, at, action, target, detail.clone()).await?;
         let outcome = act.await;
         if let Err(why) = &outcome {
-            self.note(who, at, action, target, json!({ "failed": why.to_string() })).await?;
+            let mut told = detail.as_object().cloned().unwrap_or_default();
+            told.insert("failed".to_owned(), why.to_string().into());
+            if let Err(e) = self.note(who, at, action, target, told.into()).await {
+                tracing::warn!(action, target, failed = %why, error = %e, "the audit log does not tell what an order came to");
+            }
         }
         Ok(outcome)
     }

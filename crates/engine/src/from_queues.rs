@@ -118,8 +118,11 @@ async fn take(
     for (message, outcome) in messages.iter().zip(outcomes) {
         match outcome {
             Ok(()) => done.push(message.receipt),
-            // told already, when it came first
-            Err(NoObject::Never(_)) if message.receives > 1 => {}
+            // most likely told already, when it came first; without a redrive policy it comes for days
+            Err(NoObject::Never(why)) if message.receives > 1 => {
+                tracing::debug!(queue = %queue, message_id = %message.id, receives = message.receives, error = %why,
+                    "a message does not become an object");
+            }
             Err(why) => {
                 is_outage |= matches!(why, NoObject::NotNow(_));
                 tracing::warn!(queue = %queue, message_id = %message.id, receives = message.receives, error = %why,

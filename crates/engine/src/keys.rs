@@ -200,9 +200,15 @@ impl Engine {
         }
     }
 
-    /// New secrets for the same key; the old ones open nothing more.
+    /// New secrets for the same key; the old ones open nothing more. Who gets them has the key, so nobody exchanges what they
+    /// could not give.
     pub async fn rotate_key(&self, who: &Principal, id: &KeyId, chance: [u8; 32]) -> Result<KeyTicket, CommandError> {
-        let ticket = self.with_secrets(self.key(who, id).await?, chance);
+        let key = self.key(who, id).await?;
+        if !key.queues.is_empty() && !who.may(Scope::Service) {
+            let message = format!("key {id} has message queues: an admin of the whole service exchanges its secrets");
+            return Err(CommandError::Conflict { code: "key_has_queues", message });
+        }
+        let ticket = self.with_secrets(key, chance);
         let (digest, access_key_id) = (ticket.key.token_sha256.clone(), ticket.key.access_key_id.clone());
         let rotated = |key: Key, _| Key { token_sha256: digest.clone(), access_key_id: access_key_id.clone(), ..key };
         let key = self.change_key(who, id, "key.rotate", rotated).await?;

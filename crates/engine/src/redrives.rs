@@ -41,8 +41,8 @@ pub struct RedriveProgress {
 }
 
 impl Engine {
-    /// How many letters an order would find now. Options that none of them takes are refused; where some do, the order passes
-    /// the others over and tells why.
+    /// How many letters an order would find now. Options that the newest letter of none of their rules takes are
+    /// refused; where some do, the order passes over those that do not, and tells why.
     pub async fn count_redrive(
         &self,
         who: &Principal,

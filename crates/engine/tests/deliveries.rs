@@ -268,6 +268,29 @@ async fn after_an_outage_with_a_restart_within_all_is_told_within_a_minute_too()
     }
 }
 
+/// What the oldest of those that wait tells of the receiver is wrong: it fails whatever the receiver does.
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_fails_by_itself_holds_up_no_other_after_a_restart() {
+    let poisoned = Arc::new(Mutex::new(None));
+    let poison = poisoned.clone();
+    let behave: Behaviour = Box::new(move |parcel, _| {
+        let id = parcel.notices[0].id.to_string();
+        let is_poison = *poison.lock().expect("a name").get_or_insert_with(|| id.clone()) == id;
+        (SECOND / 10, if is_poison { down() } else { Ok(()) })
+    });
+    let mut service = service(&[hook("a")], behave).await;
+    service.put("poison.json").await;
+    service.until(10 * MINUTE).await;
+    service.crash().await;
+    for nth in 0..9 {
+        service.put(&format!("{nth}.json")).await;
+    }
+    service.start();
+    service.until(11 * MINUTE).await;
+    let pending = service.all().await.into_iter().filter(|one| one.status == DeliveryStatus::Pending).count();
+    assert_eq!((service.all().await.len(), pending), (10, 1));
+}
+
 /// Back-offs, looks at a receiver that is down, and mails of the last minute were timed by a clock that is set back since.
 #[tokio::test(start_paused = true)]
 async fn nothing_waits_for_a_clock_that_was_set_back() {

@@ -1,5 +1,5 @@
-//! Whether the key that opened something that lasts, such as a feed, still opens anything: asked when a key changes in this process, when it runs out, and each
-//! minute besides, because another process may have revoked it.
+//! Whether the key that opened something that lasts, such as a feed, still opens anything: asked when a key changes in this
+//! process, when it runs out, and each minute besides, because another process may have revoked it.
 
 use filemill_core::ids::KeyId;
 use filemill_core::limits;

@@ -32,8 +32,9 @@ pub fn finished(client: &Client, noun: &str, mut order: Value) -> Result<Value> 
         std::thread::sleep(LOOK_EVERY);
         match client.get(&path, &[]) {
             Ok(newer) => (order, heard) = (newer, Instant::now()),
-            Err(e) if exit_of(&e) == Exit::Unreachable && heard.elapsed() < SILENCE_MAX => {}
-            Err(e) => return Err(e.context(format!("order {id} goes on whether it is waited for or not"))),
+            Err(e) if exit_of(&e) != Exit::Unreachable => return Err(e),
+            Err(_) if heard.elapsed() < SILENCE_MAX => {}
+            Err(e) => return Err(e.context(format!("order {id} goes on once the service does, waited for or not"))),
         }
     }
     Ok(order)

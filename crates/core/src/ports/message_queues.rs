@@ -82,12 +82,15 @@ pub struct ListMessageQueues {
 }
 
 impl ListMessageQueues {
+    /// As far as the name tells.
+    pub fn finds_name(&self, name: &MessageQueueName) -> bool {
+        name.as_str().starts_with(&self.prefix) && self.after.as_ref().is_none_or(|after| name > after)
+    }
+
     /// Whatever its limit.
     pub fn finds(&self, queue: &MessageQueueInfo) -> bool {
         let letters = queue.settings.redrive.as_ref().map(|redrive| &redrive.dead_letters);
-        queue.name.as_str().starts_with(&self.prefix)
-            && self.after.as_ref().is_none_or(|after| queue.name > *after)
-            && (self.dead_letters.is_none() || letters == self.dead_letters.as_ref())
+        self.finds_name(&queue.name) && (self.dead_letters.is_none() || letters == self.dead_letters.as_ref())
     }
 }
 

@@ -105,7 +105,19 @@ struct Found {
     next: Option<Timestamp>,
 }
 
-/// Up to `room` that may be sent now. Of those about the same thing only the oldest pending one is, unless all of them go
+impl Found {
+    /// Changes nothing where there is room for all.
+    fn least_recently_tried(mut self, room: usize) -> Self {
+        if self.ready.len() > room {
+            self.ready.sort_by_key(|found| found.value.last_attempt_at);
+            self.ready.truncate(room);
+        }
+        self
+    }
+}
+
+/// Up to `room` that may be sent now, the oldest; while the receiver is down the one that was not tried for longest, so that no
+/// notice that fails whatever the receiver does stands for all others. Of those about the same thing only the oldest pending one is, unless all of them go
 /// together.
 async fn look(
     engine: &Engine,
@@ -115,6 +127,7 @@ async fn look(
     together: bool,
 ) -> Result<Found, CommandError> {
     let now = engine.now();
+    let enough = if lane.is_down() { PAGE as usize } else { room };
     let (mut found, mut behind) = (Found { ready: Vec::new(), next: None }, BTreeSet::new());
     let mut query =
         RecordQuery { limit: PAGE, order: RecordOrder::OldestFirst, ..RecordQuery::of(RecordKind::Delivery) };
@@ -138,16 +151,16 @@ async fn look(
                 continue;
             }
             found.ready.push(item);
-            if found.ready.len() >= room {
-                return Ok(found);
+            if found.ready.len() >= enough {
+                return Ok(found.least_recently_tried(room));
             }
         }
         if !page.more {
-            return Ok(found);
+            return Ok(found.least_recently_tried(room));
         }
     }
     lane.scan_from = query.after;
-    Ok(found)
+    Ok(found.least_recently_tried(room))
 }
 
 /// Is no older one about the same thing pending for this receiver?

@@ -4,7 +4,7 @@
 
 use super::body::BodyProblem;
 use crate::pace::TooOften;
-use filemill_core::access::Role;
+use filemill_core::access::{Role, Scope};
 use filemill_core::ports::{MessageError, is_full};
 use filemill_engine::CommandError;
 
@@ -139,12 +139,13 @@ impl Refusal {
     }
 
     pub fn no_queues() -> Self {
-        let message = "This key may not use the queues: it was given none. filemill keys create --queue gives some.";
+        let message = "This key may not use the queues: it was given none. A new one gets some: filemill keys create --queue NAME.";
         Refusal::forbidden("AccessDeniedException", "AccessDenied", message)
     }
 
-    pub fn denied(role: Role, action: &str) -> Self {
-        let message = format!("A key of role {} that is not the whole service's may not {action}.", role.as_str());
+    pub fn denied(role: Role, action: &str, scope: Scope) -> Self {
+        let who = if scope == Scope::Service { "; an admin of the whole service may" } else { "" };
+        let message = format!("This key, of role {}, may not {action}{who}.", role.as_str());
         Refusal::forbidden("AccessDeniedException", "AccessDenied", message)
     }
 

@@ -34,7 +34,7 @@ impl MessageQueues for Granted<'_> {
     async fn message_queues(&self, query: &ListMessageQueues) -> Result<Vec<MessageQueueInfo>, MessageError> {
         let QueueReach::Only(queues) = self.reach else { return self.all.message_queues(query).await };
         let mut found = Vec::new();
-        for name in queues {
+        for name in queues.iter().filter(|name| query.finds_name(name)) {
             match self.all.message_queue(name).await {
                 Ok(queue) if query.finds(&queue) => found.push(queue),
                 Ok(_) | Err(MessageError::NotFound(_)) => {}

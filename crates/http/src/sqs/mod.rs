@@ -156,7 +156,7 @@ impl SqsDoor {
     ) -> Result<(Action, Value), Refusal> {
         let action = order.action;
         if !who.may(action.scope()) {
-            return Err(Refusal::denied(who.role, action.name()));
+            return Err(Refusal::denied(who.role, action.name(), action.scope()));
         }
         let call = Call {
             queues: &Granted { all: &*self.config.queues, reach: &who.queues },

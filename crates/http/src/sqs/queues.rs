@@ -34,7 +34,8 @@ pub async fn create(call: Call<'_>, body: &[u8]) -> Result<Value, Refusal> {
             call.noted("message_queue.create", &name, json!(wish.attributes), creation).await?
         }
         // nothing is made, so there is nothing to note
-        _ => creation.await,
+        Ok(_) => creation.await,
+        Err(e) => return Err(e.into()),
     };
     match created {
         Err(MessageError::Conflict(_)) => {

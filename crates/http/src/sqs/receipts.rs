@@ -6,6 +6,7 @@ use super::input::{self, Whole, need};
 use super::{Call, urls};
 use filemill_core::limits::MESSAGE_VISIBILITY_MAX;
 use filemill_core::message::{MessageQueueName, Receipt};
+use filemill_core::named;
 use filemill_core::ports::Visibility;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ struct OfMessage {
 #[serde(rename_all = "PascalCase")]
 struct Batch {
     queue_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named::each")]
     entries: Vec<OfMessage>,
 }
 

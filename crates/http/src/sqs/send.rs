@@ -7,6 +7,7 @@ use super::input::{self, Whole, need};
 use super::{Call, urls};
 use filemill_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_DELAY_MAX};
 use filemill_core::message::{MessageId, MessageQueueName, NewMessage};
+use filemill_core::named;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ struct Letter {
 #[serde(rename_all = "PascalCase")]
 struct Batch {
     queue_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named::each")]
     entries: Vec<Letter>,
 }
 

@@ -107,7 +107,7 @@ async fn a_key_runs_out_at_its_time() {
     service.post("/v1/keys", past).await.is_problem(422, "invalid");
 }
 
-/// Nobody revokes it, so nothing rings: it is the look of each minute that finds out.
+/// Nobody revokes it, so nothing rings: when it ends is known.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_runs_out_closes_its_feeds_at_once() {
     let service = idle_service().await;
@@ -146,6 +146,11 @@ async fn wishes_that_make_no_sense_are_refused_by_field() {
     let wish = with_json(request_by(&text(&admin, "token"), Method::POST, "/v1/keys", gives));
     let problem = service.send(wish).await.is_problem(422, "invalid");
     assert_eq!(problem["errors"][0]["field"], "queues", "nobody gives what is not theirs: {problem}");
+    let has = make(&service, json!({ "name": "k", "role": "uploader", "tenant": "acme", "queues": ["orders"] })).await;
+    let path = format!("/v1/keys/{}/rotate", text(&has, "id"));
+    let rotate = |token: &str| request_by(token, Method::POST, &path, Body::empty());
+    service.send(rotate(&text(&admin, "token"))).await.is_problem(409, "key_has_queues");
+    service.send(rotate(TOKEN)).await.ok();
 }
 
 #[tokio::test]

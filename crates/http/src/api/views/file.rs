@@ -32,7 +32,7 @@ pub struct FileView {
     pub content_type: Option<String>,
     #[schema(value_type = Option<String>)]
     pub upload: Option<UploadId>,
-    /// The key that sent it; of a result, the key that it is kept to, if any. Null: the service's own credentials.
+    /// The key that sent it, null if by the service's own credentials; of a result the key that it is kept to, if to any.
     #[schema(value_type = Option<String>)]
     pub owner: Option<KeyId>,
     /// The job that wrote it, for a result.
