@@ -85,7 +85,7 @@ fn letters_are_listed_grouped_shown_redriven_and_discarded() {
     stage.service.feed.wait("its next letter", JOB_PATIENCE, || (dead(&stage.service, "").len() == 3).then_some(()));
 
     let counted = stage.filemill(&["dead", "--discard", "--key", "0000", "--dry-run"]).good().text();
-    assert_eq!(counted.trim(), "1 letters would be discarded");
+    assert_eq!(counted.trim(), "1 letter would be discarded");
     stage.filemill(&["dead", "--discard", "--key", "0000"]).good();
     let next = dead(&stage.service, "key=0001")[0]["id"].as_str().expect("an id").to_owned();
     stage.filemill(&["dead", "--discard", &next]).good();

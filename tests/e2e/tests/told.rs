@@ -43,7 +43,7 @@ fn a_receiver_verifies_what_it_is_told_and_knows_a_repeat_and_the_dashboard_is_t
 
 fn config(port: &str) -> String {
     format!(
-        "schema = 1\n[[rules]]\nid = \"hello\"\nfrom = \"uploads\"\nprocess = {{ kind = \"lines.prefix\", text = \"> \" }}\n\
+        "schema = 1\n[[rules]]\nid = \"hello\"\nfrom = \"uploads\"\nfrom_queue = \"orders\"\nprocess = {{ kind = \"lines.prefix\", text = \"> \" }}\n\
          output = {{ bucket = \"results\" }}\n[[alarms]]\nid = \"errors\"\nmetric = \"job.error_rate\"\nat_least = \"5%\"\n\
          [[notify]]\nid = \"hook\"\non = [\"job.completed\"]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{port}/x\"\n\
          sign = \"{KEY}\"\n[outbound]\nallow = [\"127.0.0.1:{port}\"]\n"

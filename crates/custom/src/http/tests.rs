@@ -294,7 +294,7 @@ fn definitions_that_cannot_work_are_refused_when_they_are_read() {
         ("url = \"http://127.0.0.1/\"", "loopback"),
         ("url = \"http://0x7f.1/\"", "loopback"),
         ("url = \"http://169.254.169.254/\"", "credentials"),
-        ("url = \"https://u:hush@tagger.example/\"", "credentials"),
+        ("url = \"https://u:hush@tagger.example/\"", "leave it out"),
         ("url = \"https://tagger.example:8443/\"", "neither 80 nor 443"),
         ("url = \"file:///etc/passwd\"", "only http and https"),
         ("url = \"https://a.example/\"\nallow = [\"all\"]", "http.allow"),
