@@ -29,7 +29,7 @@ pub struct Key {
     /// None: no limit but the tenant's.
     #[serde(default)]
     pub limits: Vec<Place>,
-    /// The message queues that it may use, besides those that its role opens.
+    /// The message queues that it was given. An admin of the whole service has all, whatever stands here.
     #[serde(default)]
     pub queues: BTreeSet<MessageQueueName>,
     pub created_at: Timestamp,
